@@ -1,0 +1,1 @@
+"""WHAT to run: tasks, placeholders, workflows, plans. Values only."""

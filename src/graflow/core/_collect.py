@@ -1,0 +1,118 @@
+"""Tasks and all that they refer to, versions of one task added up: for `Workflow.of` and for blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from graflow.core._definition import UNBOUND
+from graflow.core._inputs import Template, same_extra, same_input, spelling
+from graflow.core.checks import duplicate_message, end_stage
+from graflow.core.group import Gate, edge_key
+from graflow.core.placeholder import InputSource, Placeholder
+from graflow.core.task import Task, changed
+from graflow.errors import ConfigurationError, DefinitionError, DuplicateTaskError
+
+AnyTask = Task[..., Any]
+
+
+def referenced(task: AnyTask) -> Iterator[AnyTask]:
+    """The tasks that a task mentions, in its inputs and edges."""
+    extra = task._extra
+    more = (*extra[0], *(value for _, value in extra[1])) if extra is not None else ()
+    for value in (*task._bound, *more):
+        if type(value) is Placeholder:
+            if not isinstance(source := value.__graflow_source__, InputSource):
+                yield source
+        elif type(value) is Template:
+            for ref in value.refs:
+                if not isinstance(source := ref.__graflow_source__, InputSource):
+                    yield source
+    for edge in task._edges:
+        if isinstance(edge, Gate):
+            yield from edge.members
+        else:
+            yield edge
+
+
+def reachable(tasks: Iterable[AnyTask]) -> list[AnyTask]:
+    """These tasks and all that they mention, each object once, in order of discovery."""
+    seen: dict[int, AnyTask] = {}
+    stack = list(tasks)[::-1]
+    while stack:
+        task = stack.pop()
+        if not isinstance(task, Task):
+            raise ConfigurationError(f"a workflow is made of tasks, not of {task!r}; make one with @task")
+        if id(task) not in seen:
+            seen[id(task)] = task
+            stack.extend(referenced(task))
+    return list(seen.values())
+
+
+def collect(name: str, tasks: Iterable[AnyTask]) -> dict[str, AnyTask]:
+    """All tasks that are mentioned, by id, versions of one id merged.
+
+    Raises:
+        DuplicateTaskError: versions of one id contradict each other.
+    """
+    versions: dict[str, list[AnyTask]] = {}
+    for task in reachable(tasks):
+        versions.setdefault(task.id, []).append(task)
+    return merge_all(name, versions)
+
+
+def merge_all(name: str, versions: dict[str, list[AnyTask]]) -> dict[str, AnyTask]:
+    """One task for each id; all contradictions are reported together."""
+    errors: list[DefinitionError] = []
+    merged: dict[str, AnyTask] = {}
+    for id, same_id in versions.items():
+        try:
+            merged[id] = _merged(name, same_id)
+        except DuplicateTaskError as error:
+            errors.append(error)
+    end_stage(name, errors)
+    return merged
+
+
+def _merged(name: str, versions: list[AnyTask]) -> AnyTask:
+    first = versions[0]
+    if len(versions) == 1:
+        return first
+    bound = list(first._bound)
+    extra = first._extra
+    edges = {edge_key(edge): edge for edge in first._edges}
+    for other in versions[1:]:
+        if other._definition.fn is not first._definition.fn:
+            raise DuplicateTaskError(duplicate_message(name, first, other))
+        for k, value in enumerate(other._bound):
+            if bound[k] is UNBOUND:
+                bound[k] = value
+            elif value is not UNBOUND and not same_input(bound[k], value):
+                raise DuplicateTaskError(_contradiction(name, first, k, bound[k], value))
+        if extra is None:
+            extra = other._extra
+        elif other._extra is not None and not same_extra(extra, other._extra):
+            raise DuplicateTaskError(duplicate_message(name, first, other))
+        edges.update((edge_key(edge), edge) for edge in other._edges)
+    policies = {version._policy for version in versions if version._policy is not None}
+    if len(policies) > 1 or (policies and any(v._policy is None and _says_something(v) for v in versions)):
+        raise DuplicateTaskError(
+            f"task {first.id!r} is in workflow {name!r} with different policies (defined at "
+            f"{first._definition.site}); give one of them another id, .named('...')"
+        )
+    last = next((v for v in versions if v._policy is not None), first)
+    return changed(last, bound=tuple(bound), extra=extra, edges=tuple(edges.values()))
+
+
+def _says_something(task: AnyTask) -> bool:
+    """A bare reference (as a pickled placeholder holds) says nothing about policies."""
+    return bool(task._edges) or task._extra is not None or any(value is not UNBOUND for value in task._bound)
+
+
+def _contradiction(name: str, task: AnyTask, k: int, one: Any, other: Any) -> str:
+    parameter = task._definition.shape.parameter(k)
+    start = f"parameter {parameter!r} of task {task.id!r} is fed twice in workflow {name!r}: "
+    values = f"{spelling(one)} and {spelling(other)}"
+    if type(one) is Placeholder and type(other) is Placeholder:
+        return f"{start}{values}; to give each result a parameter of its own write (a | b) >> {task.id}"
+    return f"{start}{values}; give one of the two tasks another id, .named('...')"

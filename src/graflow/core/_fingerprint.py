@@ -1,0 +1,122 @@
+"""The fingerprint of a workflow: what it is made of, and what its code does.
+
+The structural part is the same on every Python version; the code part covers bytecode, which differs between minors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from graflow.core._definition import UNBOUND
+from graflow.core._digest import Memo, digest_callable, digest_value
+from graflow.core._inputs import Template
+from graflow.core._structure import Structure
+from graflow.core.placeholder import InputSource, Placeholder
+
+if TYPE_CHECKING:
+    from graflow.core.task import Task
+    from graflow.core.workflow import Workflow
+
+_DIGITS = 32  # 128 bits for each part: collisions are out of the question, and the text stays readable
+_ORDER_BITS = (1 << 256) - 1
+
+
+def fingerprint(workflow: Workflow[Any, Any]) -> str:
+    """``structure-code``; see `Workflow.fingerprint`."""
+    structure = workflow._structure
+    memo = Memo()
+    shape = sha256()
+    for part in _structural_parts(workflow, memo):
+        shape.update(len(part).to_bytes(8, "big"))
+        shape.update(part)
+    code = sha256()
+    codes: dict[int, bytes] = {}
+    for task in structure.tasks:
+        if id(task.fn) not in codes:
+            codes[id(task.fn)] = _code_digest(task, memo)
+        code.update(codes[id(task.fn)])
+    return f"{shape.hexdigest()[:_DIGITS]}-{code.hexdigest()[:_DIGITS]}"
+
+
+def _code_digest(task: Task[..., Any], memo: Memo) -> bytes:
+    from graflow.core._nesting import nested_workflow
+
+    nested = nested_workflow(task)
+    text = nested.fingerprint if nested is not None else digest_callable(task.fn, memo=memo)
+    return sha256(text.encode()).digest()
+
+
+def _structural_parts(workflow: Workflow[Any, Any], memo: Memo) -> Iterator[bytes]:
+    structure = workflow._structure
+    yield workflow.name.encode("utf-8", "surrogatepass")
+    yield json.dumps(workflow.input_schema(), sort_keys=True).encode()
+    yield (workflow.returns or "").encode()
+    order = _OrderDigests(structure)
+    for i, task in enumerate(structure.tasks):
+        yield task.id.encode()
+        shape = task._definition.shape
+        for name, value in zip(shape.names, task._bound, strict=True):
+            if value is not UNBOUND:
+                yield name.encode()
+                yield _input_digest(value, memo)
+        if task._extra is not None:
+            for value in task._extra[0]:
+                yield _input_digest(value, memo)
+            for name, value in task._extra[1]:
+                yield name.encode()
+                yield _input_digest(value, memo)
+        yield order.of(i)
+        if task._policy is not None:
+            yield task._policy.model_dump_json(exclude_defaults=True).encode()
+
+
+def _input_digest(value: Any, memo: Memo) -> bytes:
+    if type(value) is Placeholder:
+        source, path = value.__graflow_source__, value.__graflow_path__
+        whence = b"inputs" if isinstance(source, InputSource) else b"task " + source.id.encode()
+        return b"ref " + whence + (digest_value(path, memo=memo) if path else b"")
+    if type(value) is Template and value.refs:
+        whole = sha256(value.kind.__name__.encode())
+        for key in value.keys or ():
+            whole.update(digest_value(key, memo=memo))
+        for item in value.items:
+            whole.update(_input_digest(item, memo))
+        return b"of " + whole.digest()
+    # Not through the memo: a container is put together anew here, and its identity means nothing afterwards.
+    return b"is " + digest_value(_plain(value))
+
+
+def _plain(part: Any) -> Any:
+    return part.filled(_plain) if type(part) is Template else part
+
+
+class _OrderDigests:
+    """Digests of sets of upstreams that are only ordered, whether drawn edge by edge or through a gate.
+
+    A sum of the members' digests does not depend on order, and the sum of a gate serves all that come after it.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        self.structure = structure
+        self.ids = [int.from_bytes(sha256(task.id.encode()).digest(), "big") for task in structure.tasks]
+        self.gates = [frozenset(members) for members in structure.gates]
+        self.sums = [sum(self.ids[m] for m in members) for members in structure.gates]
+
+    def of(self, i: int) -> bytes:
+        structure, n = self.structure, len(self.structure.tasks)
+        ordered = structure.upstream[i][structure.reads[i] :]
+        gates = [u - n for u in ordered if u >= n]
+        if len(gates) <= 1:
+            members = self.gates[gates[0]] if gates else frozenset()
+            total = (self.sums[gates[0]] if gates else 0) + sum(
+                self.ids[u] for u in ordered if u < n and u not in members
+            )
+            # What is read is not also ordered, however it was drawn.
+            total -= sum(self.ids[u] for u in structure.upstream[i][: structure.reads[i]] if u in members)
+        else:
+            read = set(structure.upstream[i][: structure.reads[i]])
+            total = sum(self.ids[u] for u in structure.task_upstream(i) if u not in read)
+        return (total & _ORDER_BITS).to_bytes(32, "big")

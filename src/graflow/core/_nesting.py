@@ -1,0 +1,117 @@
+"""A workflow inside a workflow: the same tasks under longer ids, reading other inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from graflow.core._definition import UNBOUND
+from graflow.core._inputs import Template, prepare
+from graflow.core._structure import Structure
+from graflow.core.group import Gate
+from graflow.core.placeholder import InputSource, Path, Placeholder, make_placeholder
+from graflow.core.task import Task, changed
+
+if TYPE_CHECKING:
+    from graflow.core.workflow import Workflow
+
+#: The inputs stay a placeholder: the surrounding workflow takes the same model.
+KEEP: Any = object()
+
+#: On a function made by `Workflow.as_task`: the workflow it stands for.
+NESTED_ATTRIBUTE = "__graflow_workflow__"
+
+
+def moved(
+    structure: Structure, prefix: str, inputs: Any = KEEP, *, after: Iterable[Any] = ()
+) -> dict[str, Task[..., Any]]:
+    """The tasks of a workflow under ``prefix/id``, by their old ids, every upstream before its downstreams.
+
+    Args:
+        structure: of the workflow.
+        prefix: goes before each id.
+        inputs: in place of the workflow's inputs: an instance of the model, or a placeholder for one.
+        after: edges that each root gets.
+    """
+    new: dict[str, Task[..., Any]] = {}
+    gates: dict[int, Gate] = {}
+    n = len(structure.tasks)
+    after = tuple(after)
+
+    def move(value: Any) -> Any:
+        if type(value) is Placeholder:
+            source = value.__graflow_source__
+            if isinstance(source, InputSource):
+                return value if inputs is KEEP else _substitute(inputs, value.__graflow_path__)
+            return make_placeholder(new[source.id], value.__graflow_path__)
+        return value.map(move) if type(value) is Template and value.refs else value
+
+    def edge(u: int) -> Any:
+        if u < n:
+            return new[structure.tasks[u].id]
+        if u not in gates:
+            gates[u] = Gate(tuple(new[structure.tasks[m].id] for m in structure.gates[u - n]))
+        return gates[u]
+
+    for i in structure.order:
+        if i >= n:
+            continue
+        task = structure.tasks[i]
+        extra = task._extra
+        if extra is not None:
+            extra = tuple(map(move, extra[0])), tuple((name, move(value)) for name, value in extra[1])
+        edges = tuple(edge(u) for u in structure.upstream[i][structure.reads[i] :])
+        new[task.id] = changed(
+            task,
+            id=f"{prefix}/{task.id}",
+            bound=tuple(move(value) for value in task._bound),
+            extra=extra,
+            edges=edges or (after if not structure.upstream[i] else ()),
+        )
+    return new
+
+
+def _substitute(inputs: Any, path: Path) -> Any:
+    if type(inputs) is Placeholder:
+        return make_placeholder(inputs.__graflow_source__, (*inputs.__graflow_path__, *path))
+    value = inputs
+    for kind, key in path:
+        value = getattr(value, key) if kind == "attr" else value[key]
+    return prepare(value, "inputs", path[0][1] if path else "inputs")
+
+
+def nested_workflow(task: Task[..., Any]) -> Workflow[Any, Any] | None:
+    """The workflow that a task stands for, if it was made by `Workflow.as_task`."""
+    return getattr(task.fn, NESTED_ATTRIBUTE, None)
+
+
+def expand(tasks: Iterable[Task[..., Any]]) -> tuple[list[Task[..., Any]], list[Task[..., Any]], dict[str, str]]:
+    """Put the tasks of nested workflows beside the tasks that stand for them.
+
+    Returns:
+        the tasks themselves; the tasks of nested workflows, at any depth; and, by id of a task that stands for a
+        workflow, the id of the task whose result it passes on.
+    """
+    own: list[Task[..., Any]] = []
+    inner: list[Task[..., Any]] = []
+    aliases: dict[str, str] = {}
+    for task in tasks:
+        workflow = nested_workflow(task) if task._definition.fn.__class__ is _FUNCTION else None
+        if workflow is None:
+            own.append(task)
+            continue
+        structure = workflow._structure
+        given = task._bound[0] if task._bound and task._bound[0] is not UNBOUND else KEEP
+        source = given.__graflow_source__ if type(given) is Placeholder else None
+        upstream = task._edges if source is None or isinstance(source, InputSource) else (*task._edges, source)
+        new = moved(structure, task.id, given, after=upstream)
+        leaves = [new[structure.tasks[i].id] for i in range(len(structure.tasks)) if not structure.downstream[i]]
+        own.append(changed(task, edges=(*task._edges, *leaves)))
+        inner.extend(new.values())
+        aliases.update({f"{task.id}/{outer}": f"{task.id}/{target}" for outer, target in workflow._aliases.items()})
+        if workflow._returns is not None:
+            aliases[task.id] = new[workflow._returns].id
+    return own, inner, aliases
+
+
+_FUNCTION: Callable[..., Any] | type = type(expand)

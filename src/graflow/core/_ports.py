@@ -1,0 +1,31 @@
+"""What values need from rooms above theirs: a runner to run on, a codec to ask, a picture to draw.
+
+`core` imports none of those rooms. They fill in these functions when the package is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graflow.core.run import Runner
+    from graflow.core.workflow import Workflow
+
+default_runner: Callable[[], Runner]
+"""The runner of `Workflow.run` where the caller names none."""
+
+inline_runner: Callable[[], Runner]
+"""A runner that starts no threads, for a nested workflow called as a plain function."""
+
+redis_runner: Callable[[], Runner]
+"""The runner of `QueueBackend.REDIS`."""
+
+check_portable: Callable[[Workflow[Any, Any]], None]
+"""Raises `SerializationError` for what cannot travel to another process."""
+
+mermaid: Callable[[Workflow[Any, Any]], str]
+"""The workflow as Mermaid text."""
+
+html: Callable[[Workflow[Any, Any]], str]
+"""The workflow as HTML for a notebook."""

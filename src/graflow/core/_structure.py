@@ -1,0 +1,378 @@
+"""The graph of a workflow as arrays over integer indexes.
+
+A task's index is the rank of its id among all ids in sorted order, so two workflows that hold the same tasks have the
+same indexes, edges and order, in whatever order they were written down.
+Gates (see `graflow.core.task.Gate`) have the indexes after the tasks.
+
+`link` makes one pass over all inputs and edges: it notes what is wrong as it goes, and `graflow.core.checks` turns
+the notes into errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graflow.core._definition import UNBOUND, Definition
+from graflow.core._inputs import Template, same_extra, same_input
+from graflow.core.group import Gate
+from graflow.core.placeholder import InputSource, Path, Placeholder
+from graflow.core.task import Task
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+AnyTask = Task[..., Any]
+
+
+class Reference(NamedTuple):
+    """A mention of one task by another: ``parameter`` is empty for an edge without data."""
+
+    reader: int
+    parameter: str
+    target: AnyTask
+
+
+class Misfit(NamedTuple):
+    """An input whose type certainly cannot feed its parameter, with the reason."""
+
+    reader: int
+    parameter: str
+    source: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Problems:
+    """What `link` found wrong, in the order of the readers' ids."""
+
+    unknown: list[Reference] = field(default_factory=list)
+    clashing: list[Reference] = field(default_factory=list)
+    foreign_inputs: list[tuple[int, str, type[Any]]] = field(default_factory=list)
+    unbound: list[tuple[int, int]] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+
+
+class Structure:
+    """Tasks and edges, by index.
+
+    Attributes:
+        tasks: the tasks, sorted by id.
+        index: id → index.
+        gates: the members of each gate, as indexes; gate k has index ``len(tasks) + k``.
+        upstream: per index, the distinct upstreams: those whose result is read first, then the others.
+        reads: per index, how many of its upstreams are read.
+        downstream: per index, the distinct downstreams; ascending.
+        order: all indexes, every upstream before its downstreams; shorter than the rest if there is a cycle.
+        levels: per index, the longest way from a root; gates add none.
+        aliases: index of a nested workflow's task → index of the task whose result it passes on.
+    """
+
+    __slots__ = ("aliases", "downstream", "gates", "index", "levels", "order", "reads", "tasks", "upstream")
+
+    def __init__(self, tasks: tuple[AnyTask, ...], index: dict[str, int]) -> None:
+        self.tasks = tasks
+        self.index = index
+        self.gates: list[tuple[int, ...]] = []
+        self.upstream: list[tuple[int, ...]] = []
+        self.reads: list[int] = []
+        self.downstream: list[Sequence[int]] = []
+        self.order: list[int] = []
+        self.levels: list[int] = []
+        self.aliases: dict[int, int] = {}
+
+    def task_upstream(self, i: int) -> tuple[int, ...]:
+        """The upstream tasks of a task, with gates replaced by their members."""
+        n = len(self.tasks)
+        if all(u < n for u in self.upstream[i]):
+            return self.upstream[i]
+        flat: dict[int, None] = {}
+        for u in self.upstream[i]:
+            flat.update(dict.fromkeys((u,) if u < n else self.gates[u - n]))
+        return tuple(flat)
+
+
+def compatible(reference: AnyTask, added: AnyTask) -> bool:
+    """Does a reference mean the task that was added: same callable, and no input that differs from the added one's?"""
+    if reference is added:
+        return True
+    return (
+        reference._definition.fn is added._definition.fn
+        and all(
+            carried is UNBOUND or same_input(carried, own)
+            for carried, own in zip(reference._bound, added._bound, strict=True)
+        )
+        and (reference._extra is None or same_extra(reference._extra, added._extra))
+    )
+
+
+def arrange(tasks: Iterable[AnyTask]) -> Structure:
+    """A structure that knows its tasks and their indexes, and no edges yet. Ids must be unique."""
+    by_id = {task._id: task for task in tasks}
+    ids = sorted(by_id)
+    return Structure(tuple([by_id[id] for id in ids]), {id: i for i, id in enumerate(ids)})
+
+
+def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[str, str]) -> Problems:
+    """Fill in the edges, and note what is wrong with inputs and references.
+
+    One loop for all tasks: this is the hot path of building, and a function call per input would double its cost.
+    """
+    problems = Problems()
+    tasks, index = structure.tasks, structure.index
+    upstream, reads = structure.upstream, structure.reads
+    gates = _Gates(structure, problems)
+    definition: Definition | None = None
+    required: tuple[int, ...] = ()
+    seen: list[set[Any]] = []
+    accepted: dict[int, list[set[Any]]] = {}
+    for i, task in enumerate(tasks):
+        if task._definition is not definition:
+            definition = task._definition
+            required = definition.shape.required
+            seen = accepted.get(id(definition)) or accepted.setdefault(
+                id(definition), [set() for _ in range(len(definition.shape.names))]
+            )
+        ups: list[int] = []
+        for k, value in enumerate(task._bound):
+            cls = type(value)
+            if cls is Placeholder:
+                source = value.__graflow_source__
+                if type(source) is InputSource:
+                    _check_inputs(problems, structure, i, k, value, model)
+                    continue
+                u = index.get(source._id, -1)
+                if u < 0:
+                    problems.unknown.append(Reference(i, definition.shape.names[k], source))
+                    continue
+                producer = tasks[u]
+                if producer is not source and not compatible(source, producer):
+                    problems.clashing.append(Reference(i, definition.shape.names[k], source))
+                elif producer._definition not in seen[k] or value.__graflow_path__:
+                    _check_edge(problems, i, k, task, producer, value.__graflow_path__, seen[k])
+                if u not in ups:
+                    ups.append(u)
+            elif cls is Template:
+                if value.refs:
+                    _link_template(problems, structure, i, k, value, model, ups)
+            elif value is UNBOUND and k in required:
+                problems.unbound.append((i, k))
+        if task._extra is not None:
+            _link_extra(problems, structure, i, task, model, ups)
+        if aliases and task._id in aliases:
+            target = index[aliases[task._id]]
+            structure.aliases[i] = target
+            ups = [target, *(u for u in ups if u != target)]
+            reads.append(1)
+        else:
+            reads.append(len(ups))
+        if task._edges:
+            have = set(ups)
+            for edge in task._edges:
+                u = gates.index_of(i, edge)
+                if u >= 0 and u not in have:
+                    have.add(u)
+                    ups.append(u)
+            # Edges come in the order in which they were drawn; the structure does not depend on it.
+            ups[reads[-1] :] = sorted(ups[reads[-1] :])
+        upstream.append(tuple(ups))
+    gates.close()
+    return problems
+
+
+class _Gates:
+    """Gives each distinct gate an index, and looks each reference of an edge up once."""
+
+    def __init__(self, structure: Structure, problems: Problems) -> None:
+        self.structure = structure
+        self.problems = problems
+        self.by_gate: dict[int, int] = {}
+        self.by_members: dict[tuple[int, ...], int] = {}
+
+    def index_of(self, reader: int, edge: AnyTask | Gate) -> int:
+        if isinstance(edge, Gate):
+            known = self.by_gate.get(id(edge))
+            if known is None:
+                members = sorted({self._task(reader, member) for member in edge.members} - {-1})
+                known = self.by_members.setdefault(tuple(members), len(self.structure.tasks) + len(self.by_members))
+                self.by_gate[id(edge)] = known
+            return known
+        return self._task(reader, edge)
+
+    def _task(self, reader: int, target: AnyTask) -> int:
+        u = self.structure.index.get(target._id, -1)
+        if u < 0:
+            self.problems.unknown.append(Reference(reader, "", target))
+        elif not compatible(target, self.structure.tasks[u]):
+            self.problems.clashing.append(Reference(reader, "", target))
+        return u
+
+    def close(self) -> None:
+        """Number the gates by their members, so that the numbers do not depend on who mentioned a gate first."""
+        structure, n = self.structure, len(self.structure.tasks)
+        if not self.by_members:
+            return
+        structure.gates = sorted(self.by_members)
+        renumbered = {self.by_members[members]: n + k for k, members in enumerate(structure.gates)}
+        for i, ups in enumerate(structure.upstream):
+            if any(u >= n for u in ups):
+                data = structure.reads[i]
+                rest = sorted(renumbered.get(u, u) for u in ups[data:])
+                structure.upstream[i] = (*ups[:data], *rest)
+        structure.upstream.extend(structure.gates)
+        structure.reads.extend([0] * len(structure.gates))
+
+
+def _check_inputs(
+    problems: Problems, structure: Structure, i: int, k: int, value: Placeholder, model: type[BaseModel] | None
+) -> None:
+    """An input that comes from the workflow's own inputs: the right model, and a type that fits."""
+    source = value.__graflow_source__
+    assert isinstance(source, InputSource)
+    task = structure.tasks[i]
+    parameter = task._definition.shape.parameter(k)
+    if model is None or not issubclass(model, source.model):
+        problems.foreign_inputs.append((i, parameter, source.model))
+        return
+    if k < len(task._definition.shape.names):
+        _check_types(
+            problems, i, parameter, f"inputs({source.model.__name__})", source.model, value.__graflow_path__, task
+        )
+
+
+def _check_edge(
+    problems: Problems, i: int, k: int, task: AnyTask, producer: AnyTask, path: Path, seen: set[Any]
+) -> None:
+    parameter = task._definition.shape.names[k]
+    before = len(problems.misfits)
+    _check_types(problems, i, parameter, producer._id, producer._definition.hints.result, path, task)
+    if not path and len(problems.misfits) == before:
+        seen.add(producer._definition)
+
+
+def _check_types(
+    problems: Problems, i: int, parameter: str, source: str, produced: Any, path: Path, task: AnyTask
+) -> None:
+    from graflow.core._hints import NoSuchProjection, describe, incompatible, project
+
+    wanted = task._definition.hints.params.get(parameter, Any)
+    try:
+        given = project(produced, path) if path else produced
+    except NoSuchProjection as error:
+        problems.misfits.append(Misfit(i, parameter, source, str(error)))
+        return
+    if incompatible(given, wanted):
+        problems.misfits.append(Misfit(i, parameter, source, f"{describe(given)} cannot feed {describe(wanted)}"))
+
+
+def _link_template(
+    problems: Problems,
+    structure: Structure,
+    i: int,
+    k: int,
+    template: Template,
+    model: type[BaseModel] | None,
+    ups: list[int],
+) -> None:
+    task = structure.tasks[i]
+    parameter = task._definition.shape.parameter(k)
+    _link_refs(problems, structure, i, parameter, template.refs, model, ups)
+    if k >= len(task._definition.shape.names) or template.kind not in (list, tuple, dict):
+        return
+    from graflow.core._hints import describe, incompatible
+
+    wanted = task._definition.hints.params.get(parameter, Any)
+    checked: set[Definition] = set()
+    for item in template.items:
+        if type(item) is not Placeholder or item.__graflow_path__ or isinstance(item.__graflow_source__, InputSource):
+            continue
+        producer = item.__graflow_source__
+        if producer._definition in checked:
+            continue
+        checked.add(producer._definition)
+        held = producer._definition.hints.result
+        given = _container_hint(template.kind, held)
+        if incompatible(given, wanted):
+            problems.misfits.append(
+                Misfit(i, parameter, producer._id, f"{describe(given)} cannot feed {describe(wanted)}")
+            )
+
+
+def _container_hint(kind: type, item: Any) -> Any:
+    if kind is dict:
+        return dict[Any, item]
+    return tuple[item, ...] if kind is tuple else list[item]
+
+
+def _link_refs(
+    problems: Problems,
+    structure: Structure,
+    i: int,
+    parameter: str,
+    refs: Iterable[Placeholder],
+    model: type[BaseModel] | None,
+    ups: list[int],
+) -> None:
+    tasks, index = structure.tasks, structure.index
+    have = dict.fromkeys(ups)
+    for ref in refs:
+        source = ref.__graflow_source__
+        if isinstance(source, InputSource):
+            if model is None or not issubclass(model, source.model):
+                problems.foreign_inputs.append((i, parameter, source.model))
+            continue
+        u = index.get(source._id, -1)
+        if u < 0:
+            problems.unknown.append(Reference(i, parameter, source))
+            continue
+        if tasks[u] is not source and not compatible(source, tasks[u]):
+            problems.clashing.append(Reference(i, parameter, source))
+        have[u] = None
+    ups[:] = have
+
+
+def _link_extra(
+    problems: Problems, structure: Structure, i: int, task: AnyTask, model: type[BaseModel] | None, ups: list[int]
+) -> None:
+    assert task._extra is not None
+    shape = task._definition.shape
+    pairs = [(f"*{shape.varargs}", value) for value in task._extra[0]] + list(task._extra[1])
+    for parameter, value in pairs:
+        refs = value.refs if type(value) is Template else (value,) if type(value) is Placeholder else ()
+        _link_refs(problems, structure, i, parameter, refs, model, ups)
+
+
+def sort(structure: Structure) -> bool:
+    """Fill in downstream, order and levels; False if there is a cycle (the order is then incomplete)."""
+    n, total = len(structure.tasks), len(structure.upstream)
+    empty: tuple[int, ...] = ()
+    downstream: list[Any] = [empty] * total
+    waiting = [0] * total
+    order: list[int] = []
+    for i, ups in enumerate(structure.upstream):
+        if ups:
+            waiting[i] = len(ups)
+            for u in ups:
+                if downstream[u]:
+                    downstream[u].append(i)
+                else:
+                    downstream[u] = [i]
+        else:
+            order.append(i)
+    levels = [0] * total
+    for i in order:  # grows while it is read: first in, first out, so levels never go down along it
+        below = downstream[i]
+        if below:
+            level = levels[i] + (i < n)
+            for d in below:
+                left = waiting[d] - 1
+                waiting[d] = left
+                if level > levels[d]:
+                    levels[d] = level
+                if not left:
+                    order.append(d)
+    structure.downstream = downstream
+    structure.order = order
+    structure.levels = levels
+    return len(order) == total

@@ -1,0 +1,374 @@
+"""``with workflow("name") as wf``: a workflow written down as a block that records the tasks made in it.
+
+The same values as with the builder come out: at the end of the outermost block everything is checked and frozen as
+``wf.workflow``.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast, overload
+
+from graflow.core import _ports
+from graflow.core._attempt import ATTEMPT
+from graflow.core._collect import referenced
+from graflow.core._recording import RECORDER, Recorder
+from graflow.core.group import Group, beside, join
+from graflow.core.task import Task
+from graflow.core.workflow import Workflow, check_name
+from graflow.errors import ConfigurationError, ResultUnavailableError, UnknownTaskError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from graflow.core.run import Run, Runner
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class QueueBackend(enum.Enum):
+    """Short for a runner, in `Block.execute`."""
+
+    LOCAL = "local"
+    """`LocalRunner`: this machine."""
+    REDIS = "redis"
+    """Many machines, through a Redis server."""
+
+
+_NUMBERS = itertools.count()
+
+
+class Record:
+    """One task that an open block has heard of, and what became of it.
+
+    Attributes:
+        task: the value.
+        origin: the record it was made from, if that is in a block too.
+        how: ``defined``, ``called``, ``renamed``, ``wired``, ``changed``, or ``joined`` for one made elsewhere.
+        used: it was wired, referenced or added, so it stays whatever is made from it.
+        superseded: another id or policy was given to it.
+        made_from: something was made from it.
+        number: grows with every record, over all blocks.
+    """
+
+    __slots__ = ("how", "made_from", "number", "origin", "superseded", "task", "used")
+
+    def __init__(self, task: Task[..., Any], origin: Record | None, how: str) -> None:
+        self.task = task
+        self.origin = origin
+        self.how = how
+        self.used = how in ("wired", "joined")
+        self.superseded = False
+        self.made_from = False
+        self.number = next(_NUMBERS)
+
+    @property
+    def live(self) -> bool:
+        """Whether it counts as a version of its task."""
+        return self.used or not self.superseded
+
+
+class Block:
+    """What ``with workflow(name) as wf`` gives: records tasks, then holds the frozen workflow.
+
+    In the block of another one it is a part of it, with an id scope of its own (``inner/task``), and takes part in
+    ``>>`` and ``|`` like a group of its tasks.
+    """
+
+    __graflow_block__ = True
+
+    def __init__(self, name: str, inputs: type[BaseModel] | None = None) -> None:
+        check_name(name)
+        self._name = name
+        self._model = inputs
+        self._outer: Block | None = None
+        self._records: dict[int, Record] = {}
+        self._inner: list[Block] = []
+        self._orders: list[tuple[Any, Any]] = []
+        self._token: Token[Recorder | None] | None = None
+        self._closed = False
+        self._workflow: Workflow[Any, Any] | None = None
+        self._last_run: Run[Any] | None = None
+
+    # ── opening and closing ─────────────────────────────────────────────────────────────────────────────────────
+
+    def __enter__(self) -> Self:
+        if self._token is not None or self._closed:
+            raise ConfigurationError(f"block {self._name!r} was opened before; make a new one with workflow(...)")
+        outer = RECORDER.get()
+        if isinstance(outer, Block):
+            if self._model is not None:
+                raise ConfigurationError(
+                    f"the nested block {self._name!r} cannot take inputs of its own; declare them on the outer block"
+                )
+            self._outer = outer
+            outer._inner.append(self)
+        self._token = RECORDER.set(self)
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, *exc: object) -> None:
+        assert self._token is not None
+        RECORDER.reset(self._token)
+        self._closed = True
+        if exc_type is None and self._outer is None:
+            self._workflow = self._freeze()
+
+    def _freeze(self) -> Workflow[Any, Any]:
+        from graflow.core._scopes import build_block
+
+        return build_block(self)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def name(self) -> str:
+        """The name of the workflow."""
+        return self._name
+
+    @property
+    def path(self) -> str:
+        """What goes before the ids of the block's tasks: empty for the outermost block, else ``outer/inner/``."""
+        return f"{self._outer.path}{self._name}/" if self._outer is not None else ""
+
+    @property
+    def workflow(self) -> Workflow[Any, Any]:
+        """The frozen workflow.
+
+        Raises:
+            ConfigurationError: the block is still open, is part of another one, or ended with an error.
+        """
+        if self._workflow is None:
+            if self._outer is not None:
+                reason = f"is part of the block {self._outer._name!r}, which holds the workflow"
+            elif not self._closed:
+                reason = "is still open; its workflow is ready when the `with` statement ends"
+            else:
+                reason = "ended with an error"
+            raise ConfigurationError(f"block {self._name!r} has no workflow: it {reason}")
+        return self._workflow
+
+    @property
+    def last_run(self) -> Run[Any]:
+        """The run of the last `execute`.
+
+        Raises:
+            ResultUnavailableError: the block has not been executed.
+        """
+        if self._last_run is None:
+            raise ResultUnavailableError(f"block {self._name!r} has not been executed; call .execute() first")
+        return self._last_run
+
+    @overload
+    def get_result(self, task: Task[..., T]) -> T: ...
+    @overload
+    def get_result(self, task: str) -> Any: ...
+    def get_result(self, task: Task[..., Any] | str) -> Any:
+        """The result of another task.
+
+        Inside a task: of a direct upstream in the current run. Outside: of the last `execute`.
+
+        Raises:
+            ResultUnavailableError: the task is no direct upstream, or there is no run to read from.
+        """
+        id = self.path + (task.id if isinstance(task, Task) else task)
+        attempt = ATTEMPT.get()
+        if attempt is not None:
+            return attempt.result_of(id)
+        outermost = self
+        while outermost._outer is not None:
+            outermost = outermost._outer
+        return outermost.last_run[id]
+
+    # ── recording ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, task: Task[P, S]) -> Task[P, S]:
+        """Keep a task as it is, whatever is made from it."""
+        if not isinstance(task, Task):
+            raise ConfigurationError(f"block {self._name!r} takes tasks, not {task!r}; make one with @task")
+        if self._closed:
+            raise ConfigurationError(
+                f"block {self._name!r} is closed; add task {task.id!r} inside its `with` statement"
+            )
+        self._records.setdefault(id(task), Record(task, None, "joined")).used = True
+        self._mark_referenced(task)
+        return task
+
+    def made(self, task: Task[..., Any], origin: Task[..., Any] | None, how: str) -> None:
+        """A task was made in this block; called by tasks."""
+        home, old = self, None
+        if origin is not None:
+            found = self._find(origin)
+            if found is not None:
+                old = found[1]
+                old.made_from = True
+                if how == "wired":
+                    home = found[0]
+        home._records[id(task)] = Record(task, old, how)
+        if how in ("renamed", "changed"):
+            while old is not None and not old.used:
+                old.superseded = True
+                old = old.origin
+        else:
+            self._mark_referenced(task)
+
+    def joined(self, *members: Any) -> None:
+        """Tasks take part in ``>>`` or ``|``; called by tasks."""
+        for member in members:
+            if isinstance(member, Task):
+                found = self._find(member)
+                if found is not None:
+                    found[1].used = True
+                else:
+                    self._records[id(member)] = Record(member, None, "joined")
+
+    def ordered(self, left: Any, right: Any) -> None:
+        """A block is ordered before or after something; called by tasks and blocks."""
+        for side in (left, right):
+            for member in side.members if isinstance(side, Group) else (side,):
+                self.joined(member)
+                if isinstance(member, Block) and member not in self._inner:
+                    raise ConfigurationError(
+                        f"block {member._name!r} is ordered in {self._name!r}, but was not opened inside it"
+                    )
+        self._orders.append((left, right))
+
+    def _find(self, task: Task[..., Any]) -> tuple[Block, Record] | None:
+        block: Block | None = self
+        while block is not None:
+            record = block._records.get(id(task))
+            if record is not None:
+                return block, record
+            block = block._outer
+        return None
+
+    def _mark_referenced(self, task: Task[..., Any]) -> None:
+        for source in referenced(task):
+            found = self._find(source)
+            if found is not None:
+                found[1].used = True
+
+    # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def __rshift__(self, right: Task[P, S]) -> Task[P, S]: ...
+    @overload
+    def __rshift__(self, right: Block) -> Block: ...
+    def __rshift__(self, right: Any) -> Any:
+        """Order the right side after every task of this block."""
+        return join((self,), right, self)
+
+    def __or__(self, other: Task[Q, S] | Block) -> Group[Any, Any]:
+        """Both side by side."""
+        return cast("Group[Any, Any]", beside(Group(None, self), other))
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def execute(
+        self,
+        *,
+        inputs: BaseModel | None = None,
+        runner: Runner | None = None,
+        start_node: str | Task[..., Any] | None = None,
+        queue_backend: QueueBackend | None = None,
+        check: bool = True,
+    ) -> Run[Any]:
+        """Run the workflow, after the block or at the end of it.
+
+        Args:
+            inputs: an instance of the block's input model.
+            runner: where to run; `LocalRunner` by default.
+            start_node: run only this task, all that follows from it, and every upstream these need.
+            queue_backend: short for a runner.
+            check: raise if the run did not succeed.
+
+        Raises:
+            DefinitionError: called inside the block, and a check failed.
+            UnknownTaskError: there is no task ``start_node``.
+            ConfigurationError: both a runner and a queue backend are given, or the block is part of another one.
+            RunFailedError: a task failed, unless ``check=False``.
+        """
+        if runner is not None and queue_backend is not None:
+            raise ConfigurationError("execute() takes a runner or a queue_backend, not both")
+        if self._outer is not None:
+            raise ConfigurationError(f"block {self._name!r} is part of {self._outer._name!r}; execute that one")
+        workflow = self.workflow if self._closed else self._freeze()
+        if start_node is not None:
+            workflow = _from(workflow, start_node if isinstance(start_node, str) else start_node.id)
+        if runner is None:
+            runner = _ports.redis_runner() if queue_backend is QueueBackend.REDIS else _ports.default_runner()
+        run: Run[Any] = runner.run(workflow, inputs, check=False)
+        self._last_run = run
+        if check:
+            run.raise_for_failure()
+        return run
+
+    def __repr__(self) -> str:
+        return f"<block {self._name!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A task body that captures its block reads results through the attempt that runs it, wherever that is.
+        return BlockHandle, (self._name, self.path)
+
+
+class BlockHandle:
+    """What a captured `Block` becomes in another process: enough to read results of upstreams."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name = name
+        self.path = path
+
+    def get_result(self, task: Task[..., Any] | str) -> Any:
+        """The result of a direct upstream of the running task.
+
+        Raises:
+            ResultUnavailableError: the task is no direct upstream, or no task is running.
+        """
+        attempt = ATTEMPT.get()
+        if attempt is None:
+            raise ResultUnavailableError(f"block {self.name!r} can be read here only while one of its tasks runs")
+        return attempt.result_of(self.path + (task.id if isinstance(task, Task) else task))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BlockHandle, (self.name, self.path)
+
+
+def _from(workflow: Workflow[Any, Any], start: str) -> Workflow[Any, Any]:
+    """The part of a workflow that runs from one task on."""
+    from graflow.core._graph import ancestors, descendants
+    from graflow.core.checks import _close
+    from graflow.core.workflow import rebuilt
+
+    structure = workflow._structure
+    i = structure.index.get(start)
+    if i is None:
+        hint = _close(start, list(structure.index))
+        raise UnknownTaskError(f"workflow {workflow.name!r} has no task {start!r} to start from; {hint}add it")
+    after = descendants(structure.upstream, [i])
+    wanted = ancestors(structure.upstream, after) | after
+    tasks = [task for k, task in enumerate(structure.tasks) if k in wanted]
+    ids = {task.id for task in tasks}
+    aliases = {outer: target for outer, target in workflow._aliases.items() if outer in ids}
+    returns = workflow.returns if workflow.returns in ids else start
+    return rebuilt(workflow.name, tasks, workflow.inputs, returns, aliases)
+
+
+def workflow(name: str, *, inputs: type[BaseModel] | None = None) -> Block:
+    """Open a block that records tasks.
+
+    Use it in a ``with`` statement::
+
+        with workflow("report") as wf:
+            extract(path) >> clean >> write
+
+        wf.execute()
+
+    Args:
+        name: of the workflow; for a nested block also what goes before its tasks' ids.
+        inputs: a pydantic model; the workflow is then executed with an instance of it.
+    """
+    return Block(name, inputs)

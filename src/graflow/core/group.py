@@ -1,0 +1,167 @@
+"""Tasks side by side, and what ``>>`` and ``|`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, cast, overload
+
+from graflow.core._definition import UNBOUND
+from graflow.core._recording import RECORDER
+from graflow.core.placeholder import make_placeholder
+from graflow.errors import WiringError
+
+Q = ParamSpec("Q")
+S = TypeVar("S")
+Ts = TypeVarTuple("Ts")
+Us = TypeVarTuple("Us")
+
+
+class Gate:
+    """One order of every right after every left: n + m edges in the plan instead of n × m."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: tuple[Task[..., Any], ...]) -> None:
+        self.members = members
+
+    def _bare(self) -> Gate:
+        return Gate(tuple(member._bare() for member in self.members))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Gate, (self._bare().members,)
+
+
+def edge_key(edge: Task[..., Any] | Gate) -> Any:
+    """What makes two order edges the same: id and callable of the upstream, or of all members of a gate."""
+    if isinstance(edge, Gate):
+        return frozenset(edge_key(member) for member in edge.members)
+    return edge._id, id(edge._definition.fn)
+
+
+class Group(Generic[*Ts]):
+    """Tasks side by side: what ``a | b`` gives, for use with ``>>``."""
+
+    # A chain of `|` over n tasks makes n groups: each holds the one before and its last member, flattened on demand.
+    __slots__ = ("_before", "_flat", "_last")
+
+    def __init__(self, before: Group[*tuple[Any, ...]] | None, last: Any) -> None:
+        self._before = before
+        self._last = last
+        self._flat: tuple[Any, ...] | None = None
+
+    @property
+    def members(self) -> tuple[Any, ...]:
+        """The tasks (and, inside a block, blocks) in the order in which they were joined."""
+        if self._flat is None:
+            reverse: list[Any] = []
+            group: Group[*tuple[Any, ...]] | None = self
+            while group is not None:
+                if group._flat is not None:
+                    reverse.extend(reversed(group._flat))
+                    break
+                reverse.append(group._last)
+                group = group._before
+            self._flat = tuple(reversed(reverse))
+        return self._flat
+
+    def __or__(self, other: Task[Q, S]) -> Group[*Ts, S]:
+        """One more beside the others."""
+        return cast("Group[*Ts, S]", beside(self, other))
+
+    @overload
+    def __rshift__(self, right: Task[[], S]) -> Task[[], S]: ...
+    @overload
+    def __rshift__(self, right: Callable[[*Ts], Task[[], S]]) -> Task[[], S]: ...
+    @overload
+    def __rshift__(self, right: Group[*Us]) -> Group[*Us]: ...
+    def __rshift__(self, right: Any) -> Any:
+        """Fill the right side's parameters in order, or order it after every member.
+
+        Raises:
+            WiringError: more results than free parameters.
+        """
+        return join(self.members, right, self)
+
+    def __repr__(self) -> str:
+        return f"<group of {', '.join(repr(getattr(m, 'id', m)) for m in self.members)}>"
+
+
+def beside(group: Group[*tuple[Any, ...]], other: Any) -> Any:
+    """``group | other``."""
+    recorder = RECORDER.get()
+    if isinstance(other, Group):
+        for member in other.members:
+            group = Group(group, member)
+    elif isinstance(other, Task) or is_block(other):
+        group = Group(group, other)
+    else:
+        return NotImplemented
+    if recorder is not None:
+        recorder.joined(group._last, *([group._before._last] if group._before is not None else []))
+    return group
+
+
+def is_block(value: object) -> bool:
+    """Is this a block? Asked without importing `graflow.core.block`, which imports this module."""
+    return hasattr(type(value), "__graflow_block__")
+
+
+def join(lefts: tuple[Any, ...], right: Any, left: Any) -> Any:
+    """``left >> right``, where ``lefts`` are the tasks or blocks of the left side."""
+    recorder = RECORDER.get()
+    if isinstance(right, Task):
+        members: tuple[Any, ...] = (right,)
+    elif isinstance(right, Group):
+        members = right.members
+    elif is_block(right):
+        members = ()
+    else:
+        return NotImplemented
+    if is_block(right) or any(map(is_block, members)) or any(map(is_block, lefts)):
+        if recorder is None:
+            raise WiringError(
+                "a block can be ordered only inside the block around it: with workflow(...) as outer: ..."
+            )
+        recorder.ordered(left, right)
+        return right
+    if recorder is not None:
+        recorder.joined(*lefts, *members)
+    if isinstance(right, Task):
+        return _fed(lefts, right, recorder)
+    if len(lefts) == 1:
+        wired = [_fed(lefts, member, recorder) for member in members]
+    else:
+        gate: tuple[Any, ...] = (Gate(lefts),) if len(members) > 1 else lefts
+        wired = [changed(member, edges=(*member._edges, *gate)) for member in members]
+        if recorder is not None:
+            for old, new in zip(members, wired, strict=True):
+                recorder.made(new, old, "wired")
+    group: Group[*tuple[Any, ...]] | None = None
+    for one in wired:
+        group = Group(group, one)
+    return group
+
+
+def _fed(lefts: tuple[Any, ...], right: Task[..., Any], recorder: Any) -> Task[..., Any]:
+    bound = right._bound
+    free = [k for k in right._definition.shape.feedable if bound[k] is UNBOUND]
+    if not free:
+        new = changed(right, edges=(*right._edges, *lefts))
+    elif len(lefts) > len(free):
+        names = ", ".join(repr(right._definition.shape.names[k]) for k in free)
+        raise WiringError(
+            f"{len(lefts)} results cannot feed task {right._id!r}, which has {len(free)} free "
+            f"{'parameter' if len(free) == 1 else 'parameters'} ({names}); name the inputs in a call, or use fewer"
+        )
+    else:
+        values = list(bound)
+        for k, left in zip(free, lefts, strict=False):
+            values[k] = make_placeholder(left)
+        new = changed(right, bound=tuple(values))
+    if recorder is not None:
+        recorder.made(new, right, "wired")
+    return new
+
+
+# At the end, because each of the two modules needs the other: `graflow.core.task` is always imported first.
+from graflow.core.task import Task, changed  # noqa: E402

@@ -1,0 +1,205 @@
+"""What running a workflow gives: `Run`, `RunHandle`, and what every `Runner` has in common.
+
+The seam between values and runners: a workflow knows these types, and a runner makes them.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from graflow.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from graflow.core.task import Task
+    from graflow.core.workflow import Workflow
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+M = TypeVar("M", bound="BaseModel")
+
+
+class RunState(enum.StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TaskState(enum.StrEnum):
+    """Where a task of a run stands."""
+
+    WAITING = "waiting"
+    """For its upstreams."""
+    READY = "ready"
+    """To be started as soon as a worker is free."""
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """It did not run, because something it needs did not succeed."""
+    CANCELLED = "cancelled"
+    """It did not run, because the run was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """What happened to one task in one run."""
+
+    id: str
+    state: TaskState
+    attempts: int
+    """How often its body was started."""
+    started: float | None
+    """Seconds since the epoch (UTC) at which the last attempt started; None if it did not."""
+    duration: float | None
+    """Seconds the last attempt took; None while it runs, or if it did not start."""
+    worker: str | None
+    """Where it ran: ``inline``, ``thread-2``, ``process-4711``, ``async``."""
+    error: BaseException | None
+    """What it raised."""
+    reason: str | None
+    """Why it did not run."""
+
+
+class Run(ABC, Generic[R_co]):
+    """A run that has ended: its result, and what became of every task."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The id of the run."""
+
+    @property
+    @abstractmethod
+    def state(self) -> RunState:
+        """How it ended."""
+
+    @property
+    @abstractmethod
+    def value(self) -> R_co:
+        """The result of the task that the workflow returns.
+
+        Raises:
+            ResultUnavailableError: that task did not succeed; the message says why.
+        """
+
+    @property
+    @abstractmethod
+    def tasks(self) -> Mapping[str, TaskRecord]:
+        """What happened to each task, by id, in plan order."""
+
+    @overload
+    def __getitem__(self, task: Task[..., T]) -> T: ...
+    @overload
+    def __getitem__(self, task: str) -> Any: ...
+    @abstractmethod
+    def __getitem__(self, task: Task[..., Any] | str) -> Any:
+        """The result of one task, given the task (typed by it) or its id.
+
+        Raises:
+            ResultUnavailableError: it did not succeed, or its result was released; the message says why.
+            UnknownTaskError: there is no such task in the workflow.
+        """
+
+    @abstractmethod
+    def outcome(self, task: Task[..., T]) -> Outcome[T]:
+        """How one task ended, as a value."""
+
+    @abstractmethod
+    def raise_for_failure(self) -> None:
+        """Raise what `Runner.run` raises with ``check=True``; nothing if the run succeeded."""
+
+
+class RunHandle(ABC, Generic[R]):
+    """A run under way. Can be waited for, awaited, watched and cancelled, from any thread."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The id of the run."""
+
+    @property
+    @abstractmethod
+    def state(self) -> RunState:
+        """Where the run stands now."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> Mapping[str, TaskRecord]:
+        """Where each task stands now."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None = None) -> Run[R]:
+        """Wait until the run has ended.
+
+        Args:
+            timeout: seconds to wait at most; None waits for ever.
+
+        Raises:
+            TimeoutError: the run goes on.
+            RunFailedError: tasks failed, and the run was started with ``check=True``.
+            RunCancelledError: the run was cancelled, and was started with ``check=True``.
+        """
+
+    @abstractmethod
+    def cancel(self, reason: str = "cancelled by the caller") -> None:
+        """Start no further task. Tasks that run are told, and end as they end. Cancelling twice is fine."""
+
+    @abstractmethod
+    def events(self) -> Events:
+        """What happens, from the start of the run to its end, for ``for`` and ``async for``."""
+
+    @abstractmethod
+    def __await__(self) -> Generator[Any, None, Run[R]]:
+        """Wait without blocking the event loop; raises as `wait` does."""
+
+
+class Events(ABC):
+    """An iterator, also asynchronous, over the events of a run; see `graflow.engine.events`."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+
+class Runner(ABC):
+    """Where workflows run. All runners follow the same rules; they differ in where the work is done."""
+
+    @overload
+    def start(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> RunHandle[R]: ...
+    @overload
+    def start(self, workflow: Workflow[M, R], inputs: M, *, check: bool = True) -> RunHandle[R]: ...
+    @abstractmethod
+    def start(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> RunHandle[Any]:
+        """Start a run and return at once."""
+
+    @overload
+    def run(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> Run[R]: ...
+    @overload
+    def run(self, workflow: Workflow[M, R], inputs: M, *, check: bool = True) -> Run[R]: ...
+    def run(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> Run[Any]:
+        """Run to the end.
+
+        Args:
+            workflow: what to run.
+            inputs: an instance of the workflow's input model; None if it has none.
+            check: raise if the run did not succeed; otherwise look at ``run.state``.
+
+        Raises:
+            RunFailedError: tasks failed; its cause is the task's own exception, or a group of several.
+            RunCancelledError: the run was cancelled.
+            ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
+        """
+        handle: RunHandle[Any] = self.start(workflow, inputs, check=check)
+        return handle.wait()

@@ -1,0 +1,76 @@
+"""One attempt: its arguments, its context, and whether what it returned can be a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from graflow.core.block import Block
+from graflow.core.builder import WorkflowBuilder
+from graflow.core.group import Group
+from graflow.core.placeholder import Placeholder
+from graflow.core.plan import Recipe
+from graflow.core.task import Task
+from graflow.errors import ResultUnavailableError, TaskResultError
+
+if TYPE_CHECKING:
+    from graflow.core.plan import Plan
+
+#: What a task returns by mistake: the definition of work in place of its result.
+DEFINITIONS: frozenset[type] = frozenset({Task, Placeholder, Group, WorkflowBuilder, Block})
+#: Types of results that need a second look.
+SPECIAL: frozenset[type] = DEFINITIONS | {CoroutineType}
+
+
+def result_error(id: str, value: Any) -> TaskResultError | None:
+    """Why a value cannot be the result of a task; None if it can."""
+    if type(value) not in DEFINITIONS:
+        return None
+    if isinstance(value, Task):
+        what, cure = f"task {value.id!r}", "return its result, or wire the two tasks together"
+    elif isinstance(value, Placeholder):
+        what, cure = repr(value), "a placeholder stands for a result only while a workflow is defined"
+    else:
+        what, cure = repr(value), "return a value"
+    return TaskResultError(f"task {id!r} returned {what}, which is the definition of work and not a result; {cure}")
+
+
+def arguments(recipe: tuple[int, ...] | Recipe, slots: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """What to call a task's function with."""
+    if isinstance(recipe, Recipe):
+        return recipe.arguments(slots)
+    return [slots[slot] for slot in recipe], {}
+
+
+class LocalAttempt:
+    """The context of the attempt that one worker runs: which task, and the results it may read.
+
+    One object serves all attempts of a worker in turn; only ``index`` changes.
+    """
+
+    __slots__ = ("_plan", "_result", "index")
+
+    def __init__(self, plan: Plan, result: Callable[[int], Any]) -> None:
+        self._plan = plan
+        self._result = result
+        self.index = -1
+
+    def result_of(self, id: str) -> Any:
+        """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
+        plan, reader = self._plan, self._plan.ids[self.index]
+        i = plan.index.get(id)
+        if i is None:
+            raise ResultUnavailableError(f"task {reader!r} reads the result of {id!r}, which is not in its workflow")
+        if i not in plan.workflow._structure.task_upstream(self.index):
+            raise ResultUnavailableError(
+                f"task {reader!r} reads the result of {id!r}, which is no direct upstream of it, so it may not have "
+                f"run yet; draw the edge, {id} >> {reader}, or pass the result as an input"
+            )
+        return self._result(i)
+
+
+def noted(error: BaseException, id: str, what: str = "") -> BaseException:
+    """The error with a note that names the task."""
+    error.add_note(f"in task {id!r}{what}")
+    return error

@@ -1,0 +1,347 @@
+"""One run under way: the machine, the results, the times, and who listens.
+
+Workers advance it themselves: each takes a task, runs it, and commits its end, under one lock. There is no loop that
+hands tasks out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
+
+from graflow.core.outcome import Failed, Ok, Skipped
+from graflow.core.plan import Plan
+from graflow.core.run import RunState, TaskRecord
+from graflow.engine.events import (
+    CancelRequested,
+    Event,
+    RunFinished,
+    RunStarted,
+    TaskCancelled,
+    TaskFailed,
+    TaskSkipped,
+    TaskStarted,
+    TaskSucceeded,
+)
+from graflow.engine.machine import CANCELLED, FAILED, RUNNING, SKIPPED, STATES, SUCCEEDED, Machine
+from graflow.errors import ResultUnavailableError, RunCancelledError, RunFailedError
+
+Keep = Literal["all", "returns"]
+
+
+class _Released:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "RELEASED"
+
+
+#: In the slot of a result that nobody can need any more.
+RELEASED: Final = _Released()
+#: In the slot of a result that does not exist yet.
+PENDING: Final = object()
+
+clock = time.perf_counter
+
+
+class Execution:
+    """The state of one run, shared by its workers.
+
+    Args:
+        plan: what runs.
+        inputs: the workflow's inputs.
+        lanes: per task, the number of the lane of workers that takes it.
+        keep: ``all`` results until the end, or only those that are ``returns`` or still to be read.
+
+    Attributes:
+        lock: guards everything here.
+        slots: results, inputs and constants; see `graflow.core.plan`.
+        done: set when the run has ended.
+        fatal: an error in graflow itself that ended the run before its time.
+    """
+
+    def __init__(self, plan: Plan, inputs: Any, lanes: bytes, keep: Keep) -> None:
+        n = len(plan.ids)
+        self.id = str(uuid.uuid4())
+        self.plan = plan
+        self.machine = Machine(n, plan.upstream, plan.downstream, lanes)
+        self.lock = threading.Lock()
+        self.done = threading.Event()
+        self.slots: list[Any] = [PENDING] * plan.inputs_slot
+        self.slots.append(inputs)
+        self.slots.extend(plan.constants)
+        self.errors: dict[int, BaseException] = {}
+        self.started = array("d", bytes(8 * n))
+        self.ended = array("d", bytes(8 * n))
+        self.worker = array("H", bytes(2 * n))
+        self.workers: list[str] = [""]
+        self.epoch = time.time() - clock()
+        self.began = clock()
+        self.fatal: BaseException | None = None
+        self.finished_at: float | None = None
+        self.readers: list[int] | None = _readers(plan) if keep == "returns" else None
+        self.watched = False
+        self._listeners: list[Callable[[Event | None], None]] = []
+        self._on_end: list[Callable[[], None]] = []
+
+    # ── what workers do; with the lock held ─────────────────────────────────────────────────────────────────────
+
+    def commit(self, i: int, value: Any, now: float) -> None:
+        """A task succeeded."""
+        self.ended[i] = now
+        self.slots[i] = value
+        machine = self.machine
+        counts = machine.succeeded(i, machine.attempts[i])
+        if self.readers is not None and counts:
+            self._release(i)
+        if self._listeners:
+            self._emit(TaskSucceeded(self.plan.ids[i], machine.attempts[i], self.epoch + now, now - self.started[i]))
+        if not machine.open:
+            self._finish(now)
+
+    def commit_failure(self, i: int, error: BaseException, now: float) -> None:
+        """A task failed for good."""
+        self.ended[i] = now
+        self.errors[i] = error
+        machine = self.machine
+        if self._listeners:  # before the machine skips what follows from it
+            self._emit(self._failed_event(i))
+        machine.failed_for_good(i, machine.attempts[i])
+        if self.readers is not None:
+            self._release(i, *(d for d, cause in machine.skipped_for.items() if cause == i))
+        if not machine.open:
+            self._finish(now)
+
+    def commit_cancelled(self, i: int, now: float) -> None:
+        """A running task gave up because the run was cancelled."""
+        self.ended[i] = now
+        self.machine.gave_up(i, self.machine.attempts[i])
+        if not self.machine.open:
+            self._finish(now)
+
+    def add_worker(self, name: str) -> int:
+        """Give a worker a number for the records."""
+        self.workers.append(name)
+        return len(self.workers) - 1
+
+    def announce(self, i: int) -> None:
+        """Tell listeners that a task started."""
+        self._emit(
+            TaskStarted(
+                self.plan.ids[i],
+                self.machine.attempts[i],
+                self.epoch + self.started[i],
+                self.workers[self.worker[i]],
+            )
+        )
+
+    def _finish(self, now: float) -> None:
+        self.finished_at = now
+        self.done.set()
+        self._emit(RunFinished(self.id, self.machine.outcome, self.epoch + now))
+        for listener in self._listeners:
+            listener(None)
+        for call in self._on_end:
+            call()
+
+    def _release(self, *ended: int) -> None:
+        """Forget the results that nobody can read any more, now that these tasks have ended."""
+        assert self.readers is not None
+        for i in ended:
+            for u in self.plan.workflow._structure.task_upstream(i):
+                self.readers[u] -= 1
+                if not self.readers[u] and self.slots[u] is not PENDING:
+                    self.slots[u] = RELEASED
+            if not self.readers[i] and self.slots[i] is not PENDING:
+                self.slots[i] = RELEASED
+
+    # ── starting, ending ────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Make the roots ready."""
+        with self.lock:
+            self.began = clock()
+            self.machine.start()
+            if not self.machine.open:
+                self._finish(self.began)
+
+    def cancel(self, reason: str) -> None:
+        """Start nothing more."""
+        with self.lock:
+            now = clock()
+            if self.machine.cancel_reason is not None or not self.machine.open:
+                return
+            self._emit(CancelRequested(reason, self.epoch + now))
+            self.machine.cancel(reason)
+            if not self.machine.open:
+                self._finish(now)
+            for call in self._on_end:
+                call()
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Have something called when the run ends or is cancelled; with the lock held."""
+        with self.lock:
+            self._on_end.append(call)
+            if not self.machine.open:
+                call()
+
+    # ── listening ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def listen(self, listener: Callable[[Event | None], None]) -> None:
+        """Tell a listener everything from the start on, and None at the end.
+
+        What has happened already is told from the records, in the order of its time.
+        """
+        with self.lock:
+            for event in self._history():
+                listener(event)
+            if self.done.is_set():
+                listener(None)
+                return
+            self._listeners.append(listener)
+            self.machine.listener = self._tell
+            self.watched = True
+
+    def _tell(self, i: int, state: int) -> None:
+        self._emit(self._passive(i, state, clock()))
+
+    def _passive(self, i: int, state: int, now: float) -> Event:
+        if state == SKIPPED:
+            return TaskSkipped(self.plan.ids[i], self.reason(i) or "", self.epoch + now)
+        return TaskCancelled(self.plan.ids[i], self.epoch + now)
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _failed_event(self, i: int) -> TaskFailed:
+        end, start = self.ended[i], self.started[i]
+        return TaskFailed(self.plan.ids[i], self.machine.attempts[i], self.epoch + end, end - start, self.errors[i])
+
+    def _history(self) -> Iterator[Event]:
+        past: list[tuple[float, int, Event]] = [(self.began, 0, RunStarted(self.id, self.epoch + self.began))]
+        machine, ids = self.machine, self.plan.ids
+        last = self.finished_at if self.finished_at is not None else clock()
+        for i in self.plan.order:
+            if i >= len(ids) or machine.states[i] < RUNNING:
+                continue
+            start, end, state = self.started[i], self.ended[i], machine.states[i]
+            if state in (SKIPPED, CANCELLED):
+                cause = machine.skipped_for.get(i)
+                at = self.ended[cause] if cause is not None else last
+                past.append((at, 3, self._passive(i, state, at)))
+                continue
+            attempt = machine.attempts[i]
+            past.append((start, 1, TaskStarted(ids[i], attempt, self.epoch + start, self.workers[self.worker[i]])))
+            if state == SUCCEEDED:
+                past.append((end, 2, TaskSucceeded(ids[i], attempt, self.epoch + end, end - start)))
+            elif state == FAILED:
+                past.append((end, 2, self._failed_event(i)))
+        if machine.cancel_reason is not None:
+            past.append((last, 2, CancelRequested(machine.cancel_reason, self.epoch + last)))
+        if self.finished_at is not None:
+            past.append((self.finished_at, 4, RunFinished(self.id, machine.outcome, self.epoch + self.finished_at)))
+        past.sort(key=lambda entry: entry[:2])
+        return (event for _, _, event in past)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def record(self, i: int) -> TaskRecord:
+        """What became of a task so far."""
+        machine = self.machine
+        state, ran = machine.states[i], machine.attempts[i] > 0
+        ended = ran and state > RUNNING
+        return TaskRecord(
+            id=self.plan.ids[i],
+            state=STATES[state],
+            attempts=machine.attempts[i],
+            started=self.epoch + self.started[i] if ran else None,
+            duration=max(0.0, self.ended[i] - self.started[i]) if ended else None,
+            worker=self.workers[self.worker[i]] if ran else None,
+            error=self.errors.get(i),
+            reason=self.reason(i),
+        )
+
+    def reason(self, i: int) -> str | None:
+        """Why a task did not run."""
+        state = self.machine.states[i]
+        if state == SKIPPED:
+            return f"task {self.plan.ids[self.machine.skipped_for[i]]!r} failed"
+        if state == CANCELLED:
+            return f"the run was cancelled: {self.machine.cancel_reason}"
+        return None
+
+    def result(self, i: int) -> Any:
+        """The result of a task.
+
+        Raises:
+            ResultUnavailableError: there is none; says why.
+        """
+        id, state = self.plan.ids[i], self.machine.states[i]
+        if state == SUCCEEDED:
+            value = self.slots[i]
+            if value is RELEASED:
+                raise ResultUnavailableError(
+                    f"the result of task {id!r} was released when nobody needed it any more; run with keep='all' to "
+                    f"read it afterwards"
+                )
+            return value
+        if state == FAILED:
+            error = self.errors[i]
+            raise ResultUnavailableError(
+                f"task {id!r} has no result: it failed with {type(error).__name__}: {error}"
+            ) from error
+        why = self.reason(i) or f"it is {STATES[state]}"
+        raise ResultUnavailableError(f"task {id!r} has no result: {why}")
+
+    def outcome(self, i: int) -> Ok[Any] | Failed | Skipped:
+        """How a task ended, as a value."""
+        state = self.machine.states[i]
+        if state == FAILED:
+            return Failed(self.errors[i])
+        if state in (SKIPPED, CANCELLED):
+            return Skipped(self.reason(i) or "")
+        return Ok(self.result(i))
+
+    def error(self) -> RunFailedError | RunCancelledError | None:
+        """What a checked run raises; None if it succeeded."""
+        plan, state = self.plan, self.machine.outcome
+        if state is RunState.CANCELLED:
+            done = sum(self.machine.states[i] == SUCCEEDED for i in range(len(plan.ids)))
+            return RunCancelledError(
+                f"run {self.id} of workflow {plan.name!r} was cancelled ({self.machine.cancel_reason}) with {done} of "
+                f"{len(plan.ids)} tasks done; run it with check=False to look at the others"
+            )
+        if state is not RunState.FAILED:
+            return None
+        failures = {plan.ids[i]: self.errors[i] for i in plan.order if i in self.errors}
+        names = list(failures)
+        shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        skipped = sum(state == SKIPPED for state in self.machine.states[: len(plan.ids)])
+        one = failures[names[0]]
+        what = f": {type(one).__name__}: {one}" if len(names) == 1 else ""
+        return RunFailedError(
+            f"{'task' if len(names) == 1 else 'tasks'} {shown} of workflow {plan.name!r} failed{what}"
+            + (
+                f"; {skipped} {'task that needs' if skipped == 1 else 'tasks that need'} it did not run"
+                if skipped
+                else ""
+            )
+            + f" (run {self.id})",
+            failures,
+        ).with_cause()
+
+
+def _readers(plan: Plan) -> list[int]:
+    """Per task, how many others may still read its result, as an input or by `Block.get_result`."""
+    readers = [0] * len(plan.ids)
+    for i in range(len(plan.ids)):
+        for u in plan.workflow._structure.task_upstream(i):
+            readers[u] += 1
+    if plan.returns is not None:
+        readers[plan.returns] += 1  # never read off, so never released
+    return readers

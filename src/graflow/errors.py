@@ -1,0 +1,189 @@
+"""Every error graflow raises, grouped by who must act.
+
+::
+
+    GraflowError
+    ├── DefinitionError                 fix the workflow's definition
+    │   ├── DefinitionErrors            several of them at once (also an ExceptionGroup)
+    │   ├── InvalidTaskError            this cannot be a task
+    │   ├── InvalidTaskIdError          an id outside the legal alphabet
+    │   ├── DuplicateTaskError          one id, two different tasks
+    │   ├── UnknownTaskError            a reference to an id that was not added
+    │   ├── UnboundParameterError       a parameter without a source
+    │   ├── WiringError                 an input that cannot fit: wrong type, misspelt, fed twice
+    │   ├── CycleError                  a task that waits for itself
+    │   ├── LateBindingError            a loop variable every task would see the last value of
+    │   └── PlaceholderError            a result used as a value before the workflow runs
+    ├── RunError                        look at the tasks of this run
+    │   ├── RunFailedError              tasks failed; their own exceptions are the cause
+    │   ├── RunCancelledError           the run was cancelled before it could finish
+    │   ├── ResultUnavailableError      this task has no result to read
+    │   ├── TaskResultError             a task returned something that cannot be a result
+    │   ├── WorkerLostError             the process that ran a task died
+    │   └── RemoteError                 stands for an exception that could not be brought to this process
+    ├── SerializationError              a value cannot travel to another process
+    ├── ConfigurationError              fix the call, the option or the setting
+    └── InternalError                   our bug: please report it
+
+    GraflowWarning (UserWarning)
+    ├── LateBindingWarning              a captured variable changed after the task was defined
+    ├── TemplateWarning                 a task defined in a block that nothing ever used
+    └── PortabilityWarning              a task that can travel, at a price
+
+A message says what is wrong (with ids), why, and what to do.
+Every error survives a pickle round trip with its message and attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class GraflowError(Exception):
+    """The root of every error graflow raises."""
+
+
+class DefinitionError(GraflowError):
+    """The workflow's definition is wrong; nothing has run."""
+
+
+class DefinitionErrors(ExceptionGroup[DefinitionError], DefinitionError):
+    """Several definition errors of one build stage, so that one build shows them all."""
+
+    def derive(self, excs: Any, /) -> Any:
+        """Keep the type when ``except*`` or ``split`` take part of the group."""
+        return DefinitionErrors(self.message, excs)
+
+
+class InvalidTaskError(DefinitionError):
+    """The object cannot be made a task: not callable, a generator function, a classmethod, already a task."""
+
+
+class InvalidTaskIdError(DefinitionError):
+    """An id is empty, too long, or has characters that ids may not have."""
+
+
+class DuplicateTaskError(DefinitionError):
+    """One id names two different tasks."""
+
+
+class UnknownTaskError(DefinitionError):
+    """A placeholder, an edge or a look-up names a task that is not in the workflow."""
+
+
+class UnboundParameterError(DefinitionError):
+    """A required parameter of a task has no source."""
+
+
+class WiringError(DefinitionError):
+    """An input does not fit its parameter: wrong type, unknown name, or fed twice."""
+
+
+class CycleError(DefinitionError):
+    """Tasks wait for each other in a circle."""
+
+
+class LateBindingError(DefinitionError):
+    """Tasks made in a loop share a variable, and all would see its last value."""
+
+
+class PlaceholderError(DefinitionError):
+    """A result was used as a value while the workflow was still being defined."""
+
+
+class RunError(GraflowError):
+    """A run, or one of its tasks, did not end well."""
+
+
+class RunFailedError(RunError):
+    """Tasks of a run failed.
+
+    The error's cause is the task's own exception; where several tasks failed, it is an exception group of them.
+
+    Attributes:
+        failures: the exception of each failed task, by task id, in plan order.
+    """
+
+    def __init__(self, message: str, failures: Mapping[str, BaseException] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.failures: Mapping[str, BaseException] = MappingProxyType(dict(failures))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_failed, (type(self), self.args[0], dict(self.failures))
+
+    def with_cause(self) -> Self:
+        """Set the failures as the cause, as ``raise ... from`` would, and return the error."""
+        own = list(self.failures.values())
+        if own:
+            self.__cause__ = own[0] if len(own) == 1 else BaseExceptionGroup(f"{len(own)} tasks failed", own)
+        return self
+
+
+def _restore_failed(cls: type[RunFailedError], message: str, failures: dict[str, BaseException]) -> RunFailedError:
+    return cls(message, failures).with_cause()
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled before every task had ended."""
+
+
+class ResultUnavailableError(RunError):
+    """A result was asked for that does not exist: the task did not succeed, or its result was released."""
+
+
+class TaskResultError(RunError):
+    """A task returned a task, a placeholder or a builder: the definition of work instead of its result."""
+
+
+class WorkerLostError(RunError):
+    """The process that ran a task died before the task ended."""
+
+
+class RemoteError(RunError):
+    """Stands for an exception of another process that could not be rebuilt here; its notes hold the traceback's text.
+
+    Attributes:
+        type_name: the full name of the exception's class.
+        message: what the exception said.
+    """
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(type_name, message)
+        self.type_name = type_name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}"
+
+
+class SerializationError(GraflowError):
+    """A function, an input or a result cannot travel to another process."""
+
+
+class ConfigurationError(GraflowError):
+    """A call, an option or a setting is wrong."""
+
+
+class InternalError(GraflowError):
+    """graflow broke one of its own rules: a bug of ours."""
+
+
+class GraflowWarning(UserWarning):
+    """The root of every warning graflow gives."""
+
+
+class LateBindingWarning(GraflowWarning):
+    """A variable that a task captures was rebound after the task was defined."""
+
+
+class TemplateWarning(GraflowWarning):
+    """A task with required parameters was defined in a block, and nothing was made from it."""
+
+
+class PortabilityWarning(GraflowWarning):
+    """A task can travel to another process, but at a price worth knowing."""

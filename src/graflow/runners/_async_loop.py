@@ -1,0 +1,167 @@
+"""Async tasks of one local run: they share one event loop, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from graflow.core._attempt import ATTEMPT
+from graflow.core._recording import RECORDER
+from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
+from graflow.engine.attempt import arguments as arguments_of
+from graflow.engine.drive import clock
+
+if TYPE_CHECKING:
+    from graflow.runners._workers import Crew
+
+#: At most this many async tasks are under way at once: enough to hide any latency, few enough for the open sockets
+#: that most systems allow.
+MAX_IN_FLIGHT: Final = 1000
+
+
+class AsyncLane:
+    """The event loop and the tasks that wait for it."""
+
+    def __init__(self, crew: Crew, number: int) -> None:
+        self.crew = crew
+        self.execution = crew.execution
+        # A coroutine can also come from a plain function, in a run that has no lane for async tasks.
+        lanes = self.execution.machine.ready
+        self.ready = lanes[number] if number < len(lanes) - 1 else None
+        self.number = number
+        self.worker = self.execution.add_worker("async")
+        self.loop = asyncio.new_event_loop()
+        self.pump_planned = False
+        self.in_flight: dict[int, asyncio.Task[None]] = {}
+        self.expected = 0
+        self.ended = False
+        self.stopped = False
+        crew.spawn(self._main, "graflow-async")
+
+    # ── from other threads ──────────────────────────────────────────────────────────────────────────────────────
+
+    def pump_soon(self) -> None:
+        """Have the loop start the ready tasks. With the lock held."""
+        if self.ready and not self.pump_planned and len(self.in_flight) < MAX_IN_FLIGHT:
+            self.pump_planned = True
+            self.loop.call_soon_threadsafe(self._pump)
+
+    def adopt(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Await a coroutine that a plain function gave."""
+        with self.execution.lock:
+            self.expected += 1
+        self.loop.call_soon_threadsafe(self._begin_adopted, i, coroutine)
+
+    def cancel_all(self) -> None:
+        """Cancel every async task that is under way."""
+        with self.execution.lock:
+            if not self.stopped:
+                self.loop.call_soon_threadsafe(self._cancel_all)
+
+    def run_ended(self) -> None:
+        """The run has ended, or was cancelled. With the lock held."""
+        if self.ended and not self.execution.machine.cancel_reason:
+            return
+        self.ended = True
+        if not self.stopped:
+            self.loop.call_soon_threadsafe(self._after_end)
+
+    # ── in the loop's thread ────────────────────────────────────────────────────────────────────────────────────
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        RECORDER.set(None)
+        try:
+            self.loop.run_forever()
+        finally:
+            with self.execution.lock:
+                self.stopped = True
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()
+
+    def _pump(self) -> None:
+        execution, machine = self.execution, self.execution.machine
+        assert self.ready is not None
+        taken: list[int] = []
+        with execution.lock:
+            self.pump_planned = False
+            now = clock()
+            while self.ready and len(self.in_flight) + len(taken) < MAX_IN_FLIGHT:
+                i = machine.take(self.number)
+                execution.started[i] = now
+                execution.worker[i] = self.worker
+                if execution.watched:
+                    execution.announce(i)
+                taken.append(i)
+        for i in taken:
+            self._begin(i, self._run(i))
+
+    def _begin(self, i: int, body: Coroutine[Any, Any, None]) -> None:
+        # The loop itself holds tasks only weakly, so that a forgotten one could vanish half-way.
+        self.in_flight[i] = self.loop.create_task(body)
+
+    def _begin_adopted(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.expected -= 1
+        self._begin(i, self._await(i, coroutine))
+
+    def _cancel_all(self) -> None:
+        for task in list(self.in_flight.values()):
+            task.cancel("the run was cancelled")
+
+    def _after_end(self) -> None:
+        if self.execution.machine.cancel_reason is not None:
+            self._cancel_all()
+        self._stop_if_done()
+
+    def _stop_if_done(self) -> None:
+        if self.execution.done.is_set() and not self.in_flight and not self.expected:
+            self.loop.stop()
+
+    async def _run(self, i: int) -> None:
+        execution = self.execution
+        plan = execution.plan
+        try:
+            args, kwargs = arguments_of(plan.recipes[i], execution.slots)
+            coroutine = plan.functions[plan.function_of[i]](*args, **kwargs)
+        except BaseException as raised:  # noqa: BLE001  # resolving an input, or the call, may raise anything
+            self._commit(i, None, noted(raised, plan.ids[i]))
+            return
+        await self._await(i, coroutine)
+
+    async def _await(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        execution = self.execution
+        id = execution.plan.ids[i]
+        attempt = LocalAttempt(execution.plan, execution.result)
+        attempt.index = i
+        ATTEMPT.set(attempt)
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            value = await coroutine
+            if value.__class__ in SPECIAL:
+                error = result_error(id, value)
+        except asyncio.CancelledError as raised:
+            if execution.machine.cancel_reason is not None:
+                self._commit(i, None, None, gave_up=True)
+                return
+            error = noted(raised, id)
+        except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
+            error = noted(raised, id)
+        self._commit(i, value, error)
+
+    def _commit(self, i: int, value: Any, error: BaseException | None, *, gave_up: bool = False) -> None:
+        execution = self.execution
+        self.in_flight.pop(i, None)
+        with execution.lock:
+            now = clock()
+            if gave_up:
+                execution.commit_cancelled(i, now)
+            elif error is not None:
+                execution.commit_failure(i, error, now)
+            else:
+                execution.commit(i, value, now)
+            self.crew.spread(None)
+        if self.ended:
+            self._stop_if_done()

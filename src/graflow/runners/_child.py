@@ -1,0 +1,126 @@
+"""The other end of a process worker: reads attempts from a pipe, runs them, writes back what came out.
+
+Started as a program of its own, so that the user's main module is not imported a second time: no
+``if __name__ == "__main__"`` is needed around the code that runs a workflow.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import sys
+from typing import Any, Final
+
+HEADER: Final = struct.Struct("!Q")
+
+
+def read_exactly(fd: int, size: int) -> bytes | None:
+    """Read a number of bytes; None if the other end is gone."""
+    parts = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def read_message(fd: int) -> bytes | None:
+    """Read one message; None if the other end is gone."""
+    header = read_exactly(fd, HEADER.size)
+    return None if header is None else read_exactly(fd, HEADER.unpack(header)[0])
+
+
+def write_message(fd: int, message: bytes) -> None:
+    """Write one message, whatever its length."""
+    view = memoryview(HEADER.pack(len(message)) + message)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+class ChildAttempt:
+    """The context of an attempt in a process: the results of upstreams came along with it."""
+
+    def __init__(self, id: str, results: dict[str, Any] | None) -> None:
+        self.id = id
+        self.results = results
+
+    def result_of(self, id: str) -> Any:
+        """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
+        from graflow.errors import ResultUnavailableError
+
+        if self.results is None or id not in self.results:
+            raise ResultUnavailableError(
+                f"task {self.id!r} reads the result of {id!r}, which is no direct upstream of it, so it may not have "
+                f"run yet; draw the edge, {id} >> {self.id}, or pass the result as an input"
+            )
+        return self.results[id]
+
+
+def serve(inbox: int, outbox: int) -> None:
+    """Run attempts until the other end is gone."""
+    from graflow.core._attempt import ATTEMPT
+    from graflow.core._recording import RECORDER
+    from graflow.engine import codec
+    from graflow.engine.attempt import SPECIAL, noted, result_error
+    from graflow.errors import GraflowError
+
+    RECORDER.set(None)
+    functions: dict[int, Any] = {}
+    while (message := read_message(inbox)) is not None:
+        id, number, blob, payload = codec.loads(message)
+        try:
+            if blob is not None:
+                functions[number] = codec.loads(blob)
+            args, kwargs, results = codec.loads(payload)
+            ATTEMPT.set(ChildAttempt(id, results))
+            value = functions[number](*args, **kwargs)
+            if value.__class__ in SPECIAL:
+                error = result_error(id, value)
+                if error is not None:
+                    raise error
+                import asyncio
+
+                value = asyncio.run(_await(value))
+            reply = b"+" + _result(codec, id, value)
+        except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
+            if not isinstance(raised, GraflowError):
+                noted(raised, id)
+            reply = b"-" + codec.dump_exception(raised)
+        value = args = kwargs = results = payload = message = None
+        write_message(outbox, reply)
+
+
+async def _await(coroutine: Any) -> Any:
+    return await coroutine
+
+
+def _result(codec: Any, id: str, value: Any) -> bytes:
+    from graflow.errors import SerializationError
+
+    try:
+        data: bytes = codec.dumps(value)
+    except SerializationError as error:
+        raise SerializationError(f"the result of task {id!r} cannot travel back from its process: {error}") from error
+    return data
+
+
+def main() -> None:
+    """The program: file descriptors of the pipe as arguments, then the parent's module search path as first message."""
+    inbox, outbox = int(sys.argv[1]), int(sys.argv[2])
+    # Ctrl-C reaches the whole process group; the runner decides what becomes of its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    path = read_message(inbox)
+    if path is None:
+        return
+    sys.path[:] = path.decode("utf-8", "surrogateescape").split("\0")
+    try:
+        serve(inbox, outbox)
+    except BrokenPipeError:
+        return  # the runner is gone, and nobody waits for the answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""The workers of one local run: threads that take ready tasks, run them, and commit what came out.
+
+A worker that commits a task runs on with a successor it made ready, in place; it wakes another worker only for the
+work it leaves over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from graflow.core._attempt import ATTEMPT
+from graflow.core._recording import RECORDER
+from graflow.core.plan import Recipe
+from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
+from graflow.engine.drive import Execution, clock
+from graflow.errors import InternalError
+
+if TYPE_CHECKING:
+    from graflow.runners._async_loop import AsyncLane
+    from graflow.runners._processes import ProcessLane
+
+INLINE: Final = 0
+THREADS: Final = 1
+PROCESSES: Final = 2
+ASYNC: Final = 3
+
+#: How often a crew that ends waits for a worker thread before it lets go of it, in seconds.
+_JOIN_SECONDS: Final = 5.0
+
+
+class Lane:
+    """The workers of one kind: those that wait, and how many there may be. Guarded by the execution's lock."""
+
+    def __init__(self, crew: Crew, number: int, limit: int) -> None:
+        self.number = number
+        self.crew = crew
+        self.limit = limit
+        self.ready = crew.execution.machine.ready[number]
+        self.condition = threading.Condition(crew.execution.lock)
+        self.idle = 0
+        self.workers = 0
+
+    def spread(self, keep: int) -> None:
+        """Wake or start workers for the ready tasks, of which the caller takes ``keep`` itself. With the lock held."""
+        work = len(self.ready) - keep
+        if work <= 0:
+            return
+        if self.idle:
+            woken = min(work, self.idle)
+            self.condition.notify(woken)
+            # Counted as busy from now on, so that the next commit does not wake them again.
+            self.idle -= woken
+            work -= woken
+        while work > 0 and self.workers < self.limit:
+            self.workers += 1
+            work -= 1
+            self.crew.start_thread(self, self.workers)
+
+    def wait(self) -> None:
+        """Sleep until there is work or the run ends. With the lock held."""
+        self.idle += 1
+        self.condition.wait()
+
+    def wake_all(self) -> None:
+        """Have every worker look again. With the lock held."""
+        self.idle = 0
+        self.condition.notify_all()
+
+    def work(self, number: int) -> None:
+        """What a worker of this lane does until the run ends."""
+        self.crew.work_here(self, self.crew.execution.add_worker(f"thread-{number}"))
+
+
+class Crew:
+    """All workers of one run."""
+
+    def __init__(self, execution: Execution, lanes: bytes, max_workers: int) -> None:
+        self.execution = execution
+        self.threads: list[threading.Thread] = []
+        self.processes: ProcessLane | None = None
+        self.asynchronous: AsyncLane | None = None
+        self._async_guard = threading.Lock()
+        counts = [lanes.count(number) for number in range(4)]
+        self.lanes: list[Lane] = []
+        self.inline = Lane(self, INLINE, 0) if counts[INLINE] else None
+        if self.inline is not None:
+            self.lanes.append(self.inline)
+        if counts[THREADS]:
+            self.lanes.append(Lane(self, THREADS, min(max_workers, counts[THREADS])))
+        if counts[PROCESSES]:
+            from graflow.runners._processes import ProcessLane
+
+            used = [i for i, lane in enumerate(lanes) if lane == PROCESSES]
+            self.processes = ProcessLane(self, PROCESSES, min(max_workers, counts[PROCESSES]), used)
+            self.lanes.append(self.processes)
+        if counts[ASYNC]:
+            self._async_lane()
+        execution.on_end(self._wake_everybody)
+
+    def start(self) -> None:
+        """Make the roots ready and give them to workers."""
+        self.execution.start()
+        with self.execution.lock:
+            self.spread(None)
+
+    def spread(self, own: Lane | None) -> None:
+        """Give the ready tasks to workers; one of the lane ``own`` is kept by the caller. With the lock held."""
+        for lane in self.lanes:
+            lane.spread(1 if lane is own else 0)
+        if self.asynchronous is not None:
+            self.asynchronous.pump_soon()
+
+    def start_thread(self, lane: Lane, number: int) -> None:
+        """Start a worker of a lane."""
+        self.spawn(lambda: lane.work(number), f"graflow-{lane.number}-{number}")
+
+    def spawn(self, body: Callable[[], None], name: str) -> None:
+        """Start a thread whose unexpected end ends the run with an error instead of hanging it."""
+
+        def guarded() -> None:
+            try:
+                body()
+            except BaseException as error:  # noqa: BLE001  # whatever it is, somebody waits for this run
+                self.broken(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def broken(self, error: BaseException) -> None:
+        """Graflow itself failed in a worker: end the run with that."""
+        fatal = InternalError(f"a worker of run {self.execution.id} broke: {type(error).__name__}: {error}")
+        fatal.__cause__ = error
+        self.execution.fatal = fatal
+        self.execution.done.set()
+
+    def drive(self) -> None:
+        """What the thread that runs the workflow does until the end: inline tasks, or wait."""
+        if self.inline is not None:
+            self.inline.limit = self.inline.workers = 1
+            self.work_here(self.inline, self.execution.add_worker("inline"))
+        self.execution.done.wait()
+
+    def end(self) -> None:
+        """Wait for the workers to leave, once the run has ended."""
+        for thread in self.threads:
+            if thread is not threading.current_thread():
+                thread.join(_JOIN_SECONDS)
+
+    def interrupt(self) -> None:
+        """End what can be ended from outside: processes and async tasks."""
+        if self.processes is not None:
+            self.processes.kill()
+        if self.asynchronous is not None:
+            self.asynchronous.cancel_all()
+
+    def adopt(self, i: int, coroutine: Any) -> None:
+        """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""
+        self._async_lane().adopt(i, coroutine)
+
+    def _async_lane(self) -> AsyncLane:
+        with self._async_guard:
+            if self.asynchronous is None:
+                from graflow.runners._async_loop import AsyncLane
+
+                self.asynchronous = AsyncLane(self, ASYNC)
+            return self.asynchronous
+
+    def _wake_everybody(self) -> None:
+        for lane in self.lanes:
+            lane.wake_all()
+        if self.asynchronous is not None:
+            self.asynchronous.run_ended()
+
+    def work_here(self, lane: Lane, worker: int) -> None:
+        """Take tasks of a lane and run them in this thread, until the run ends.
+
+        One loop without helper functions: for tasks of a microsecond, each call here is a tenth of the cost.
+        """
+        execution = self.execution
+        machine, lock, plan, slots = execution.machine, execution.lock, execution.plan, execution.slots
+        functions: Sequence[Callable[..., Any]] = plan.functions
+        function_of, recipes = plan.function_of, plan.recipes
+        started, worker_of, ready, number = execution.started, execution.worker, lane.ready, lane.number
+        alone = self.lanes == [lane]
+        attempt = LocalAttempt(plan, execution.result)
+        attempt_token, recorder_token = ATTEMPT.set(attempt), RECORDER.set(None)
+        lock.acquire()
+        try:
+            now = clock()
+            while True:
+                if not ready:
+                    if not machine.open or machine.cancel_reason is not None:
+                        return
+                    lane.wait()
+                    now = clock()
+                    continue
+                i = machine.take(number)
+                started[i] = now
+                worker_of[i] = worker
+                if execution.watched:
+                    execution.announce(i)
+                lock.release()
+                attempt.index = i
+                value: Any = None
+                error: BaseException | None = None
+                try:
+                    recipe = recipes[i]
+                    if isinstance(recipe, Recipe):
+                        args, kwargs = recipe.arguments(slots)
+                        value = functions[function_of[i]](*args, **kwargs)
+                    else:
+                        value = functions[function_of[i]](*[slots[slot] for slot in recipe])
+                    if value.__class__ in SPECIAL:
+                        error = result_error(plan.ids[i], value)
+                        if error is None:
+                            self.adopt(i, value)
+                            value = None
+                            lock.acquire()
+                            now = clock()
+                            continue
+                except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
+                    error = noted(raised, plan.ids[i])
+                now = clock()
+                lock.acquire()
+                if error is None:
+                    execution.commit(i, value, now)
+                else:
+                    execution.commit_failure(i, error, now)
+                    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                        raise error
+                # A finished result must not live on in this frame while the worker waits.
+                value = None
+                if not alone or self.asynchronous is not None:
+                    self.spread(lane)
+                elif len(ready) > 1:
+                    lane.spread(1)
+        finally:
+            ATTEMPT.reset(attempt_token)
+            RECORDER.reset(recorder_token)
+            lock.release()
