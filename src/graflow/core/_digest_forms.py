@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copyreg
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from enum import Enum
@@ -250,7 +249,6 @@ def _is_place(text: str, reader: CodeType) -> bool:
 
 
 _KEPT_DUNDERS = frozenset({"__slots__", "__match_args__"})
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def _class(cls: type) -> Work:
@@ -266,16 +264,13 @@ def _class(cls: type) -> Work:
             continue
         if name not in cases:
             members[name] = value
-    notes = {name: _text(note) for name, note in vars(cls).get("__annotations__", {}).items()}
-    fields = {name: _text(field) for name, field in vars(cls).get("__pydantic_fields__", {}).items()}
+    notes = vars(cls).get("__annotations__", {})
+    fields = {  # pydantic moves the defaults there
+        name: [attribute(field, part) for part in ("default", "default_factory", "alias", "metadata")]
+        for name, field in vars(cls).get("__pydantic_fields__", {}).items()
+    }
     values = [(name, case.value) for name, case in cases.items()]
     return (yield from _parts(b"class", (cls.__qualname__, cls.__bases__, notes, fields, values, members), True))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
-    return value if isinstance(value, str) else _ADDRESS.sub("", repr(value))
 
 
 def _module(value: ModuleType, code: bool) -> Work:

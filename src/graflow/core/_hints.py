@@ -100,9 +100,10 @@ def _of_function(fn: types.FunctionType) -> Hints:
 
 def _optional(fn: types.FunctionType) -> tuple[str, ...]:
     """The parameters that are None by default, and so may be None whatever their annotation says."""
-    code, positional, keyword = fn.__code__, fn.__defaults__ or (), fn.__kwdefaults__ or {}
-    if not positional and not keyword:
+    positional, keyword = fn.__defaults__ or (), fn.__kwdefaults__ or {}
+    if not [True for default in (*positional, *keyword.values()) if default is None]:
         return ()
+    code = fn.__code__
     names = code.co_varnames[code.co_argcount - len(positional) : code.co_argcount]
     pairs = (*zip(names, positional, strict=True), *keyword.items())
     return tuple([name for name, default in pairs if default is None])

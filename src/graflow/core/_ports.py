@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from graflow.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from graflow.core.run import Runner
     from graflow.core.workflow import Workflow
@@ -18,7 +20,14 @@ default_runner: Callable[[], Runner]
 inline_runner: Callable[[], Runner]
 """A runner that starts no threads, for a nested workflow called as a plain function."""
 
-redis_runner: Callable[[], Runner]
+
+def _no_redis_runner() -> Runner:
+    raise ConfigurationError(
+        "QueueBackend.REDIS needs the Redis runner, which this version does not have; use QueueBackend.LOCAL"
+    )
+
+
+redis_runner: Callable[[], Runner] = _no_redis_runner
 """The runner of `QueueBackend.REDIS`."""
 
 check_portable: Callable[[Workflow[Any, Any]], None]

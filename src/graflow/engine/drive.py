@@ -48,6 +48,15 @@ PENDING: Final = object()
 clock = time.perf_counter
 
 
+def owned(lock: Any) -> bool:
+    """Does this thread hold the lock?
+
+    `threading.Condition` asks a reentrant lock the same way; a plain lock cannot say whose it is, and after an
+    interrupt that is the only thing that matters.
+    """
+    return bool(lock._is_owned())
+
+
 class Execution:
     """The state of one run, shared by its workers.
 
@@ -69,7 +78,7 @@ class Execution:
         self.id = str(uuid.uuid4())
         self.plan = plan
         self.machine = Machine(n, plan.upstream, plan.downstream, lanes)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.done = threading.Event()
         self.slots: list[Any] = [PENDING] * plan.inputs_slot
         self.slots.append(inputs)

@@ -14,7 +14,8 @@ from graflow.core._attempt import ATTEMPT
 from graflow.core._recording import RECORDER
 from graflow.core.plan import Recipe
 from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
-from graflow.engine.drive import Execution, clock
+from graflow.engine.drive import Execution, clock, owned
+from graflow.engine.machine import RUNNING
 from graflow.errors import InternalError
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Crew:
         self.threads: list[threading.Thread] = []
         self.processes: ProcessLane | None = None
         self.asynchronous: AsyncLane | None = None
+        self.adopted: set[int] = set()
         self._async_guard = threading.Lock()
         counts = [lanes.count(number) for number in range(4)]
         self.lanes: list[Lane] = []
@@ -158,7 +160,9 @@ class Crew:
 
     def adopt(self, i: int, coroutine: Any) -> None:
         """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""
-        self._async_lane().adopt(i, coroutine)
+        lane = self._async_lane()
+        self.adopted.add(i)
+        lane.adopt(i, coroutine)
 
     def _async_lane(self) -> AsyncLane:
         with self._async_guard:
@@ -187,6 +191,7 @@ class Crew:
         alone = self.lanes == [lane]
         attempt = LocalAttempt(plan, execution.result)
         attempt_token, recorder_token = ATTEMPT.set(attempt), RECORDER.set(None)
+        i = -1
         lock.acquire()
         try:
             now = clock()
@@ -237,7 +242,15 @@ class Crew:
                     self.spread(lane)
                 elif len(ready) > 1:
                     lane.spread(1)
+        except BaseException as error:
+            # Ctrl-C can strike between any two lines: a task must not stay running with nobody to run it.
+            if not owned(lock):
+                lock.acquire()
+            if i >= 0 and machine.states[i] == RUNNING and worker_of[i] == worker and i not in self.adopted:
+                execution.commit_failure(i, noted(error, plan.ids[i]), clock())
+            raise
         finally:
             ATTEMPT.reset(attempt_token)
             RECORDER.reset(recorder_token)
-            lock.release()
+            if owned(lock):
+                lock.release()

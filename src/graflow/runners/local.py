@@ -61,7 +61,8 @@ class LocalRunner(Runner):
             ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
             SerializationError: a task that is to run in a process cannot travel there.
         """
-        handle = self._begin(workflow, inputs, check)
+        handle = self._prepare(workflow, inputs, check)
+        handle._crew.start()
         if handle._crew.inline is not None:
             handle._crew.spawn(handle._crew.drive, "graflow-inline")
         return handle
@@ -72,24 +73,23 @@ class LocalRunner(Runner):
         Ctrl-C cancels the run: processes are ended, threads finish the task they run (a second Ctrl-C abandons them),
         and then the KeyboardInterrupt goes on.
         """
-        handle = self._begin(workflow, inputs, check)
+        handle = self._prepare(workflow, inputs, check)
         try:
+            handle._crew.start()
             handle._crew.drive()
         except KeyboardInterrupt:
             handle._interrupt()
             raise
         return handle.wait()
 
-    def _begin(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
+    def _prepare(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
         if not isinstance(workflow, Workflow):
             raise ConfigurationError(f"a runner runs workflows, not {workflow!r}; build one, or take block.workflow")
         _check_inputs(workflow, inputs)
         plan = workflow.compile()
         lanes = self._lanes(plan)
         execution = Execution(plan, inputs, lanes, self.keep)
-        crew = Crew(execution, lanes, self._workers())
-        crew.start()
-        return LocalHandle(execution, crew, check)
+        return LocalHandle(execution, Crew(execution, lanes, self._workers()), check)
 
     def _workers(self) -> int:
         return self.max_workers if self.max_workers is not None else (os.cpu_count() or 1) + 4
@@ -188,8 +188,7 @@ class LocalHandle(RunHandle[R]):
         """End the run after Ctrl-C, and wait for what cannot be ended."""
         self._execution.cancel("interrupted")
         self._crew.interrupt()
-        if self._crew.inline is None or self._execution.machine.open:
-            self._execution.done.wait()
+        self._execution.done.wait()
         self._crew.end()
 
 

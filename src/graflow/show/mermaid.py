@@ -17,7 +17,7 @@ MOST_CHARACTERS = 50_000
 _NOT_IN_NAME = re.compile("[^A-Za-z0-9]+")
 # What Mermaid, its Markdown and HTML could take for more than text: everything but letters, digits, and a few signs
 # between two of them.
-_MARKUP = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=[0-9])\.|[^\w .,:*×·…-]|^[-*.]|(?<= )[-*.]")
+_MARKUP = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=[0-9])\.|[^\w .,*×·…-]|^[-*.]|(?<= )[-*.]")
 # Inside a label as well as outside, Mermaid reads these words as a statement.
 _KEYWORD = re.compile(r"(direction)\s+(?=TB|BT|RL|LR|TD)", re.IGNORECASE)
 

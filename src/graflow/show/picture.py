@@ -107,7 +107,9 @@ def picture_of(workflow: Workflow[Any, Any] | Plan, run: Run[Any] | None = None)
     Returns:
         A picture with the tasks of each level together, in the order people count: ``batch_2`` before ``batch_10``.
     """
-    plan: Plan = getattr(workflow, "compile", lambda: workflow)()
+    from graflow.core.plan import Plan
+
+    plan = workflow if isinstance(workflow, Plan) else workflow.compile()
     records: Mapping[str, TaskRecord] = run.tasks if run is not None else {}
     seconds = {id: record.duration or 0.0 for id, record in records.items()} or None
     tasks = _tasks(plan, records, plan.critical_path(seconds))

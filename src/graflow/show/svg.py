@@ -41,7 +41,7 @@ def to_svg(picture: Picture, *, fold_above: int = FOLD, details: bool | None = N
 def describe(picture: Picture) -> str:
     """The size of a picture in words."""
     tasks = sum(task.kind == "task" for task in picture.tasks)
-    depth = 1 + max(picture.levels(), default=-1)
+    depth = 1 + max((task.level for task in picture.tasks), default=-1)
     return f"{_count(tasks, 'task')}, {_count(len(picture.edges), 'edge')}, {_count(depth, 'level')}"
 
 
