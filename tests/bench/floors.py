@@ -70,7 +70,7 @@ def awaited(upstream: Reads, downstream: Reads, functions: Functions) -> list[An
     async def everything() -> None:
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
-        alive: set[asyncio.Task[None]] = set()
+        alive: dict[int, asyncio.Task[None]] = {}  # the loop itself holds tasks weakly
         left = len(waiting)
 
         async def attempt(i: int) -> None:
@@ -80,14 +80,13 @@ def awaited(upstream: Reads, downstream: Reads, functions: Functions) -> list[An
                 waiting[d] -= 1
                 if not waiting[d]:
                     begin(d)
+            del alive[i]
             left -= 1
             if not left:
                 ended.set_result(None)
 
         def begin(i: int) -> None:
-            one = loop.create_task(attempt(i))
-            alive.add(one)  # the loop itself holds tasks weakly
-            one.add_done_callback(alive.discard)
+            alive[i] = loop.create_task(attempt(i))
 
         for i in [i for i, count in enumerate(waiting) if not count]:
             begin(i)

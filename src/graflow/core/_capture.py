@@ -10,7 +10,6 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from reprlib import Repr
 from types import CodeType, FunctionType, MethodType
@@ -132,8 +131,7 @@ def _variables(part: Seen) -> list[tuple[str, _Place, Any, Any]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class LateCandidate:
+class LateCandidate(NamedTuple):
     """A task to be checked.
 
     Attributes:
@@ -149,8 +147,7 @@ class LateCandidate:
     inputs_key: object = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Late:
+class Late(NamedTuple):
     """A variable that changed after the tasks that read it were defined.
 
     Attributes:
@@ -210,7 +207,7 @@ def late_bindings(
     Args:
         candidates: the tasks, in the order findings shall name them.
         is_self: whether a value stands for a function; see `refers_to`.
-        same_inputs: compares two ``inputs_key``; may be kinder than `same` to objects that cannot be hashed.
+        same_inputs: compares two ``inputs_key``; may be kinder than `same` to objects that are compared by identity.
 
     Returns:
         The findings, in the order of their first task.

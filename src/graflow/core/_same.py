@@ -44,6 +44,9 @@ def rough_hash(value: Any, depth: int = 4) -> int:
         return hash(tuple(rough_hash(item, depth - 1) for item in value[:100]))
     if kind is dict:
         return hash(frozenset((rough_hash(k, depth - 1), rough_hash(v, depth - 1)) for k, v in value.items()))
+    method: Any = kind.__hash__
+    if method is object.__hash__:  # by identity, which a kinder comparison than `same` may look through
+        return hash(kind)
     try:
         return hash(value)
     except Exception:  # noqa: BLE001 - unhashable, or an object that refuses with an error of its own

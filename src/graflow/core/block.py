@@ -310,6 +310,10 @@ class Block:
     def __repr__(self) -> str:
         return f"<block {self._name!r}>"
 
+    def __graflow_digest__(self) -> Any:
+        """What a digest sees of a block that a function's body mentions: its path, not what it has recorded."""
+        return self._name, self.path
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A task body that captures its block reads results through the attempt that runs it, wherever that is.
         return BlockHandle, (self._name, self.path)

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from graflow.core._inputs import same_extra, same_input, spelling
 from graflow.core._structure import Problems, Reference, Structure, arrange, link, sort
 from graflow.errors import (
     CycleError,
@@ -182,7 +183,6 @@ def _reads(reference: Reference) -> str:
 
 def _difference(reference: Task[..., Any], added: Task[..., Any]) -> str:
     from graflow.core._definition import UNBOUND
-    from graflow.core._inputs import same_input, spelling
 
     if reference._definition.fn is not added._definition.fn:
         return f"the reference was defined at {reference._definition.site}, the other at {added._definition.site}"
@@ -293,15 +293,20 @@ def late_binding(structure: Structure) -> list[DefinitionError]:
         if task._definition.snapshot is not None:
             first.setdefault(id(task._definition.fn), task)
     candidates = [
-        LateCandidate(task.id, task._definition.fn, task._definition.snapshot, task._bound) for task in first.values()
+        LateCandidate(task.id, task._definition.fn, task._definition.snapshot, (task._bound, task._extra))
+        for task in first.values()
     ]
     errors: list[DefinitionError] = []
-    for late in late_bindings(candidates) if candidates else []:
+    for late in late_bindings(candidates, same_inputs=_same_inputs) if candidates else []:
         if late.kind == "error":
             errors.append(LateBindingError(describe_late(late)))
         else:
             warnings.warn(describe_late(late), LateBindingWarning, stacklevel=caller_level())
     return errors
+
+
+def _same_inputs(a: Any, b: Any) -> bool:
+    return len(a[0]) == len(b[0]) and all(map(same_input, a[0], b[0])) and same_extra(a[1], b[1])
 
 
 def caller_level() -> int:

@@ -255,6 +255,10 @@ class Task(_TaskFields, Generic[P, R_co]):
         edges = tuple(edge._bare() for edge in self._edges)
         return make_task, (self._id, self._definition, self._bound, self._extra, edges, self._policy)
 
+    def __graflow_digest__(self) -> Any:
+        """What a digest sees of a task that a function's body mentions."""
+        return self._id, self._definition.fn
+
     def __bool__(self) -> NoReturn:
         raise WiringError(f"task {self._id!r} is the definition of work, neither true nor false; pass .out to a task")
 

@@ -1,5 +1,1 @@
 """Where workflows run."""
-
-from graflow.runners import local as _local
-
-__all__ = ["_local"]

@@ -53,7 +53,8 @@ def body(drawing: Drawing) -> str:
     """Everything inside the ``<svg>`` element: clusters, then edges, then boxes.
 
     Boxes carry ``data-unit``, their place in the drawn picture, and if they stand for one task ``data-task``, its place
-    in the original picture; edges carry ``data-from`` and ``data-to``, the units they join.
+    in the original picture; edges carry ``data-from`` and ``data-to``, the units they join, and ``data-end``, the arrow head
+    they share.
     """
     parts = [_cluster(path, rect) for path, rect in drawing.layout.clusters]
     parts += [_frame(drawing, at) for at in sorted(drawing.folded.blocks)]
@@ -94,21 +95,22 @@ def _edges(drawing: Drawing) -> list[str]:
     for (a, b, parameter), route in zip(drawing.picture.edges, drawing.layout.routes, strict=True):
         is_critical = (a, b) in critical
         marks = "gf-edge" + " gf-order" * (not parameter) + " gf-critical" * is_critical
-        lines[is_critical].append(f'<path class="{marks}" data-from="{a}" data-to="{b}" d="{_path(route)}"/>')
         port = drawing.port(b, parameter)
+        ends = f'data-from="{a}" data-to="{b}" data-end="{b}:{port}"'
+        lines[is_critical].append(f'<path class="{marks}" {ends} d="{_path(route)}"/>')
         if drawing.picture.tasks[b].kind == "task" and ((b, port) not in heads or is_critical):
-            heads[b, port] = _head(b, route[-1], drawing.ports[b][port], is_critical=is_critical)
+            name = drawing.ports[b][port]
+            heads[b, port] = f'<g class="gf-end" data-end="{b}:{port}">{_head(route[-1], name, is_critical)}</g>'
     return lines[False] + lines[True] + list(heads.values())
 
 
-def _head(at: int, tip: Point, parameter: str, *, is_critical: bool) -> str:
+def _head(tip: Point, parameter: str, is_critical: bool) -> str:
     x, y = tip
     shape = f"M{_n(x - HEAD)} {_n(y - 3.5)}L{_n(x)} {_n(y)}L{_n(x - HEAD)} {_n(y + 3.5)}z"
-    head = f'<path class="gf-head{" gf-critical" * is_critical}" data-to="{at}" d="{shape}"/>'
+    head = f'<path class="gf-head{" gf-critical" * is_critical}" d="{shape}"/>'
     name = parameter_name(parameter)
-    if not name:
-        return head
-    return f'{head}<text class="gf-parameter" x="{_n(x - HEAD - 3)}" y="{_n(y - 4)}">{xml(name)}</text>'
+    text = f'<text class="gf-parameter" x="{_n(x - HEAD - 3)}" y="{_n(y - 4)}">{xml(name)}</text>' if name else ""
+    return head + text
 
 
 def _path(route: list[Point]) -> str:

@@ -26,12 +26,18 @@
     drawing.unitOf = new Map(drawing.units.flatMap((members, unit) => members.map((task) => [task, unit])));
   }
   svgs.forEach((svg, place) => {
-    drawings[place].svg = svg;
-    drawings[place].whole = { w: Number(svg.dataset.width), h: Number(svg.dataset.height) };
-    drawings[place].boxes = [...svg.querySelectorAll(".gf-task")];
-    drawings[place].lines = [...svg.querySelectorAll(".gf-edge")];
-    drawings[place].heads = [...svg.querySelectorAll(".gf-head")];
+    const drawing = drawings[place];
+    drawing.svg = svg;
+    drawing.whole = { w: Number(svg.dataset.width), h: Number(svg.dataset.height) };
+    drawing.boxes = [...svg.querySelectorAll(".gf-task")];
+    drawing.lines = [...svg.querySelectorAll(".gf-edge")];
+    drawing.ends = [...svg.querySelectorAll(".gf-end")];
+    drawing.tasksOf = new Map(drawing.boxes.map(
+      (box) => [box, box.dataset.task === undefined ? drawing.units[box.dataset.unit] : [Number(box.dataset.task)]]));
+    drawing.boxOf = new Map(drawing.boxes.flatMap((box) => drawing.tasksOf.get(box).map((task) => [task, box])));
   });
+  const stage = document.querySelector(".stage");
+  const READABLE = 0.6, CLOSEST = 1.25;
   let shown = 0;
   let selected = []; // tasks: none, one, or all that a stack stands for
 
@@ -45,7 +51,7 @@
   };
   const fitting = () => {
     const { w, h } = size(), whole = current().whole;
-    return Math.min(w / whole.w, h / whole.h, 1.25);
+    return Math.min(w / whole.w, h / whole.h, CLOSEST);
   };
   const centre = (x, y) => {
     const { w, h } = size();
@@ -59,12 +65,13 @@
   };
   // At first: all of it, unless that could not be read; then its start.
   const open = () => {
+    const { w } = size(), whole = current().whole;
+    const height = Math.min(whole.h * Math.max(READABLE, Math.min(w / whole.w, CLOSEST)) + 60, window.innerHeight * 0.74);
+    stage.style.height = `${Math.max(360, Math.min(height, 900))}px`;
     fit();
-    if (view.scale >= 0.4) return;
-    const { w, h } = size(), whole = current().whole;
-    view.scale = Math.max(0.55, Math.min(0.9, h / whole.h));
-    view.x = Math.min(0, (whole.w - w / view.scale) / 2);
-    centre(Math.min(whole.w, w / view.scale) / 2, whole.h / 2);
+    if (view.scale >= READABLE) return;
+    view.scale = Math.max(READABLE, Math.min(0.9, size().h / whole.h));
+    centre(Math.min(whole.w, w / view.scale) / 2, Math.max(whole.h / 2, 0));
   };
   const zoom = (factor, at) => {
     const { w, h } = size(), point = at || { x: w / 2, y: h / 2 };
@@ -74,10 +81,24 @@
     view.scale = scale;
     apply();
   };
-  const reveal = (box) => {
-    const { w, h } = size(), at = box.getBBox();
+  const around = (boxes) => {
+    const all = boxes.map((box) => box.getBBox());
+    const x = Math.min(...all.map((at) => at.x)), y = Math.min(...all.map((at) => at.y));
+    const right = Math.max(...all.map((at) => at.x + at.width)), bottom = Math.max(...all.map((at) => at.y + at.height));
+    return { x, y, width: right - x, height: bottom - y };
+  };
+  const reveal = (boxes) => {
+    const { w, h } = size(), at = around(boxes);
+    if (boxes.length > 1) {
+      // all of them, or as many as can be read, from the first one on
+      view.scale = Math.max(READABLE, Math.min(w / (at.width + 80), h / (at.height + 80), CLOSEST));
+      view.x = at.width + 80 > w / view.scale ? at.x - 40 : at.x + (at.width - w / view.scale) / 2;
+      view.y = at.height + 80 > h / view.scale ? at.y - 40 : at.y + (at.height - h / view.scale) / 2;
+      apply();
+      return;
+    }
     const x = at.x + at.width / 2, y = at.y + at.height / 2;
-    const readable = view.scale >= 0.5;
+    const readable = view.scale >= READABLE;
     if (!readable) view.scale = 0.8;
     const left = view.x + 40 / view.scale, right = view.x + (w - 40) / view.scale;
     const top = view.y + 40 / view.scale, bottom = view.y + (h - 40) / view.scale;
@@ -85,22 +106,17 @@
   };
 
   // ── selection ──
-  const boxOf = (task) => {
-    const unit = current().unitOf.get(task);
-    const exact = current().boxes.find((box) => box.dataset.task === String(task));
-    return exact || current().boxes.find((box) => box.dataset.unit === String(unit));
-  };
+  const boxOf = (task) => current().boxOf.get(task);
   const mark = () => {
     document.body.classList.toggle("has-selection", selected.length > 0);
     const chosen = new Set(selected);
     const up = reach(selected, upstreams), down = reach(selected, downstreams);
-    const { units, boxes, lines, heads } = current();
-    const tasksOf = (box) => (box.dataset.task === undefined ? units[box.dataset.unit] : [Number(box.dataset.task)]);
+    const { boxes, lines, ends, tasksOf } = current();
     const unitsWith = (set) => new Set([...set].map((task) => current().unitOf.get(task)));
     const upUnits = unitsWith([...up, ...chosen]), downUnits = unitsWith([...down, ...chosen]);
     const between = (set, line) => selected.length > 0 && set.has(Number(line.dataset.from)) && set.has(Number(line.dataset.to));
     for (const box of boxes) {
-      const own = tasksOf(box);
+      const own = tasksOf.get(box);
       box.classList.toggle("is-selected", own.some((task) => chosen.has(task)));
       box.classList.toggle("is-up", own.some((task) => up.has(task)));
       box.classList.toggle("is-down", own.some((task) => down.has(task)));
@@ -110,12 +126,12 @@
       const isUp = between(upUnits, line), isDown = between(downUnits, line);
       line.classList.toggle("is-up", isUp);
       line.classList.toggle("is-down", isDown);
-      if (isUp) reached.up.add(line.dataset.to);
-      if (isDown) reached.down.add(line.dataset.to);
+      if (isUp) reached.up.add(line.dataset.end);
+      if (isDown) reached.down.add(line.dataset.end);
     }
-    for (const head of heads) {
-      head.classList.toggle("is-up", reached.up.has(head.dataset.to));
-      head.classList.toggle("is-down", reached.down.has(head.dataset.to));
+    for (const end of ends) {
+      end.classList.toggle("is-up", reached.up.has(end.dataset.end));
+      end.classList.toggle("is-down", reached.down.has(end.dataset.end));
     }
   };
   const select = (chosen, { move = true } = {}) => {
@@ -123,8 +139,7 @@
     describe();
     mark();
     if (selected.length && move) {
-      const box = boxOf(selected[0]);
-      if (box) reveal(box);
+      reveal([...new Set(selected.map(boxOf))]);
     }
   };
 
@@ -279,7 +294,7 @@
     const release = (event) => {
       if (grip && !grip.moved && event.type === "pointerup") {
         const box = event.target.closest(".gf-task");
-        if (box) select(box.dataset.task === undefined ? current().units[box.dataset.unit] : [Number(box.dataset.task)], { move: false });
+        if (box) select(current().tasksOf.get(box), { move: false });
         else select([]);
       }
       grip = null;

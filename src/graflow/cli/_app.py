@@ -1,0 +1,88 @@
+"""The commands, gathered; and what becomes of errors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+
+import click
+
+from graflow.cli._check import check
+from graflow.cli._run import run
+from graflow.cli._show import show
+from graflow.cli._trouble import full_traceback, printable
+
+INTERRUPTED = 130
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("graflow")
+    except PackageNotFoundError:  # run from its source, without being installed
+        number = "(not installed)"
+    click.echo(f"graflow {number}, Python {'.'.join(map(str, sys.version_info[:3]))}")
+    ctx.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
+def app() -> None:
+    """Run, check and draw workflows.
+
+    Each command takes WORKFLOW as FILE.py, FILE.py:NAME or MODULE:NAME, where NAME is a workflow, a block, or a
+    function without parameters that gives one. A file or module that holds exactly one workflow needs no NAME.
+    """
+
+
+app.add_command(run)
+app.add_command(check)
+app.add_command(show)
+
+
+def run_app(args: list[str]) -> int:
+    """Run the command that the arguments name.
+
+    Returns:
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal cannot show must not end a run
+            stream.reconfigure(errors="backslashreplace")
+    tracebacks = "--traceback" in args
+    code = 1
+    try:
+        code = app.main(args, prog_name="graflow", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        if tracebacks and error.__cause__ is not None:
+            click.echo(printable(full_traceback(error.__cause__)), err=True)
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not try to flush the rest as it exits.
+        _to_nowhere()
+        code = 0
+    except Exception as error:  # the last place where anything can be told
+        if tracebacks:
+            raise
+        kind = type(error).__name__
+        click.echo(f"Error: graflow itself failed: {kind}: {error}; add --traceback to see where", err=True)
+    return code
+
+
+def _to_nowhere() -> None:
+    with contextlib.suppress(OSError, ValueError):  # not a real file: nothing will be flushed to it either
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
