@@ -1,6 +1,6 @@
 """Typed, immutable pipelines: checked by your type checker, checked again when built, run anywhere."""
 
-import graflow.show  # noqa: F401  # lets workflows draw themselves
+from graflow import show as _show  # noqa: F401  # lets workflows draw themselves
 from graflow.core.block import Block, QueueBackend, workflow
 from graflow.core.builder import WorkflowBuilder
 from graflow.core.group import Group

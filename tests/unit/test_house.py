@@ -83,7 +83,7 @@ FENCES = table("| package | only in |")
 def test_the_tables_are_there_and_every_module_has_its_place() -> None:
     assert ROOMS[0] == "errors"
     assert ROOMS[-1] == "cli"
-    assert {"rustworkx", "cloudpickle", "beartype", "redis"} <= FENCES.keys()
+    assert {"rustworkx", "cloudpickle", "redis"} <= FENCES.keys()
     homeless = [
         path.relative_to(PACKAGE).as_posix()
         for path in MODULES

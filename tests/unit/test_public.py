@@ -61,7 +61,6 @@ PUBLIC = [
 # What `import graflow` leaves alone; each comes with the first call that needs it.
 LATER = [
     "asyncio",
-    "beartype",
     "click",
     "cloudpickle",
     "concurrent.futures.process",
@@ -126,7 +125,7 @@ def test_help_answers_without_loading_what_runs_need() -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
     )
     loaded = modules_after(code)
-    heavy = ["asyncio", "beartype", "cloudpickle", "numpy", "redis", "rustworkx"]
+    heavy = ["asyncio", "cloudpickle", "numpy", "redis", "rustworkx"]
     assert [name for name in heavy if name in loaded] == []
     # An interpreter with click loads about 150 modules; a careless import at the top doubles that.
     assert len(loaded) - len(modules_after("")) < 250

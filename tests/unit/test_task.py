@@ -580,7 +580,7 @@ def test_a_task_without_a_free_first_parameter_is_no_method() -> None:
 
 
 def test_a_result_fills_the_parameter() -> None:
-    assert value_of(one >> double >> double) == 4
+    assert value_of(one >> double >> double.named("again")) == 4
     assert edges_of(one >> double) == {("one", "double", True)}
 
 

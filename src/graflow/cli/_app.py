@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
 
 import click
 
 from graflow.cli._check import check
+from graflow.cli._output import discard
 from graflow.cli._run import run
 from graflow.cli._show import show
 from graflow.cli._trouble import full_traceback, printable
@@ -70,8 +69,7 @@ def run_app(args: list[str]) -> int:
         error.show()
         code = error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not try to flush the rest as it exits.
-        _to_nowhere()
+        discard()
         code = 0
     except Exception as error:  # the last place where anything can be told
         if tracebacks:
@@ -79,10 +77,3 @@ def run_app(args: list[str]) -> int:
         kind = type(error).__name__
         click.echo(f"Error: graflow itself failed: {kind}: {error}; add --traceback to see where", err=True)
     return code
-
-
-def _to_nowhere() -> None:
-    with contextlib.suppress(OSError, ValueError):  # not a real file: nothing will be flushed to it either
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

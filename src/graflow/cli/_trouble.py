@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 import click
 
+from graflow.show.progress import error_text
 from graflow.show.text import clean
 
 #: Of a long traceback, how many frames are shown from its start and from its end.
 _FIRST, _LAST = 3, 5
 _FRAME = re.compile(r'^ *(?:\| +)?File "(?P<file>.*)", line (?P<line>\d+), in (?P<name>.*)$')
+#: Files in which nobody looks for the cause: the import system's, and ours.
+_UNTOLD = re.compile(r"^<frozen |[/\\]graflow[/\\]")
 _REMOTE = "raised in process "
 
 
@@ -49,17 +52,6 @@ class Frame(NamedTuple):
         return not _in_library(self.file)
 
 
-def said(error: BaseException) -> str:
-    """Type and message of an exception, whatever its ``__str__`` does."""
-    from graflow.engine.codec import said as message_of
-    from graflow.errors import RemoteError
-
-    if isinstance(error, RemoteError):
-        return str(error)
-    message = message_of(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
-
-
 def user_frames(error: BaseException) -> list[str]:
     """The lines of a short traceback: the user's frames, and where it was raised if that is in a library."""
     frames = list(_frames(error))
@@ -73,7 +65,7 @@ def user_frames(error: BaseException) -> list[str]:
         lines.append(f"{short_path(frame.file)}:{frame.line} in {frame.name}")
         if frame.source:
             lines.append(f"    {frame.source}")
-    if frames and not frames[-1].is_users and "graflow" not in frames[-1].file.split(os.sep):
+    if frames and not frames[-1].is_users and not _UNTOLD.search(frames[-1].file):
         lines.append(f"raised in {short_path(frames[-1].file)}:{frames[-1].line} in {frames[-1].name}")
     return [clean(line) for line in lines]
 
@@ -85,7 +77,7 @@ def user_traceback(error: BaseException, indent: str = "  ") -> str:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        lines.append(f"because of {said(cause)}")
+        lines.append(f"because of {error_text(cause)}")
         lines.extend(f"  {line}" for line in user_frames(cause))
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return "".join(f"\n{indent}{line}" for line in lines)

@@ -89,6 +89,10 @@ class Shape:
             values[k] = value
         if len(args) > len(free):
             if self.varargs is None:
+                if len(free) < sum(1 for k in range(self.positional)) and not free:
+                    raise WiringError(
+                        f"every input of task {owner!r} is bound already, so it takes no more; bind it once"
+                    )
                 given = f"{len(args)} {'was' if len(args) == 1 else 'were'} given"
                 raise WiringError(f"task {owner!r} takes {self._count(len(free))} by position, but {given}")
             surplus.extend(args[len(free) :])

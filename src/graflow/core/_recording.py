@@ -17,7 +17,7 @@ class Recorder(Protocol):
     """What an open block listens to."""
 
     def made(self, task: Task[..., Any], origin: Task[..., Any] | None, how: str) -> None:
-        """A task was made: ``defined``, or ``called``, ``renamed``, ``wired`` or ``changed`` from another."""
+        """A task was made: ``defined``; or ``called``, ``renamed``, ``wired``, ``changed`` or ``read`` from another."""
 
     def joined(self, *members: Any) -> None:
         """These tasks or blocks take part in ``>>`` or ``|``."""

@@ -88,6 +88,8 @@ class Block:
         self._model = inputs
         self._outer: Block | None = None
         self._records: dict[int, Record] = {}
+        # All records of the outermost block and the blocks inside it, with their home, by identity of the task.
+        self._homes: dict[int, tuple[Block, Record]] = {}
         self._inner: list[Block] = []
         self._orders: list[tuple[Any, Any]] = []
         self._token: Token[Recorder | None] | None = None
@@ -107,6 +109,7 @@ class Block:
                     f"the nested block {self._name!r} cannot take inputs of its own; declare them on the outer block"
                 )
             self._outer = outer
+            self._homes = outer._homes
             outer._inner.append(self)
         self._token = RECORDER.set(self)
         return self
@@ -175,7 +178,7 @@ class Block:
         Raises:
             ResultUnavailableError: the task is no direct upstream, or there is no run to read from.
         """
-        id = self.path + (task.id if isinstance(task, Task) else task)
+        id = self._path_id(task) if isinstance(task, Task) else self.path + task
         attempt = ATTEMPT.get()
         if attempt is not None:
             return attempt.result_of(id)
@@ -194,7 +197,9 @@ class Block:
             raise ConfigurationError(
                 f"block {self._name!r} is closed; add task {task.id!r} inside its `with` statement"
             )
-        self._records.setdefault(id(task), Record(task, None, "joined")).used = True
+        found = self._homes.get(id(task))
+        record = found[1] if found is not None else self._record(task, None, "joined")
+        record.used = True
         self._mark_referenced(task)
         return task
 
@@ -202,14 +207,16 @@ class Block:
         """A task was made in this block; called by tasks."""
         home, old = self, None
         if origin is not None:
-            found = self._find(origin)
+            found = self._homes.get(id(origin))
             if found is not None:
                 old = found[1]
                 old.made_from = True
                 if how == "wired":
                     home = found[0]
-        home._records[id(task)] = Record(task, old, how)
-        if how in ("renamed", "changed"):
+        record = home._record(task, old, how)
+        if how == "read":
+            record.superseded = True  # a method that was looked up counts only if something is done with it
+        elif how in ("renamed", "changed"):
             while old is not None and not old.used:
                 old.superseded = True
                 old = old.origin
@@ -220,11 +227,11 @@ class Block:
         """Tasks take part in ``>>`` or ``|``; called by tasks."""
         for member in members:
             if isinstance(member, Task):
-                found = self._find(member)
+                found = self._homes.get(id(member))
                 if found is not None:
                     found[1].used = True
                 else:
-                    self._records[id(member)] = Record(member, None, "joined")
+                    self._record(member, None, "joined")
 
     def ordered(self, left: Any, right: Any) -> None:
         """A block is ordered before or after something; called by tasks and blocks."""
@@ -237,18 +244,19 @@ class Block:
                     )
         self._orders.append((left, right))
 
-    def _find(self, task: Task[..., Any]) -> tuple[Block, Record] | None:
-        block: Block | None = self
-        while block is not None:
-            record = block._records.get(id(task))
-            if record is not None:
-                return block, record
-            block = block._outer
-        return None
+    def _record(self, task: Task[..., Any], origin: Record | None, how: str) -> Record:
+        record = Record(task, origin, how)
+        self._records[id(task)] = record
+        self._homes[id(task)] = self, record
+        return record
+
+    def _path_id(self, task: Task[..., Any]) -> str:
+        home = self._homes.get(id(task))
+        return (home[0].path if home is not None else self.path) + task.id
 
     def _mark_referenced(self, task: Task[..., Any]) -> None:
         for source in referenced(task):
-            found = self._find(source)
+            found = self._homes.get(id(source))
             if found is not None:
                 found[1].used = True
 
@@ -298,7 +306,7 @@ class Block:
             raise ConfigurationError(f"block {self._name!r} is part of {self._outer._name!r}; execute that one")
         workflow = self.workflow if self._closed else self._freeze()
         if start_node is not None:
-            workflow = _from(workflow, start_node if isinstance(start_node, str) else start_node.id)
+            workflow = _from(workflow, start_node if isinstance(start_node, str) else self._path_id(start_node))
         if runner is None:
             runner = _ports.redis_runner() if queue_backend is QueueBackend.REDIS else _ports.default_runner()
         run: Run[Any] = runner.run(workflow, inputs, check=False)

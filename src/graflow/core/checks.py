@@ -92,7 +92,7 @@ def legal_ids(ids: Sequence[str], name: str) -> list[DefinitionError]:
     if text.count("\n") == len(ids) and not _ILLEGAL_IN_LIST.search(text) and max(map(len, ids), default=0) <= MAX_ID:
         return []
     return [
-        InvalidTaskIdError(f"{reason} in workflow {name!r}; {cure}")
+        InvalidTaskIdError(f"workflow {name!r}: {reason}; {cure}")
         for id in dict.fromkeys(ids)
         if not _LEGAL.fullmatch(id)
         for reason, cure in [_illegal(id)]
@@ -197,7 +197,9 @@ def _difference(reference: Task[..., Any], added: Task[..., Any]) -> str:
 def _close(id: str, ids: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(id, ids[:_COMPARED], n=3)
+    close = [other for other in ids[:_COMPARED] if other.endswith(f"/{id}")]
+    close += [other for other in get_close_matches(id, ids[:_COMPARED], n=3) if other not in close]
+    close = close[:3]
     return f"did you mean {' or '.join(map(repr, close))}? Else " if close else ""
 
 
@@ -319,4 +321,4 @@ def caller_level() -> int:
         if frame.f_back is None:
             break
         frame = frame.f_back
-    return level - 1
+    return level

@@ -85,6 +85,11 @@ class Run(ABC, Generic[R_co]):
 
     @property
     @abstractmethod
+    def duration(self) -> float:
+        """Seconds from its start to its end."""
+
+    @property
+    @abstractmethod
     def value(self) -> R_co:
         """The result of the task that the workflow returns.
 
@@ -180,9 +185,19 @@ class Runner(ABC):
     def start(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> RunHandle[R]: ...
     @overload
     def start(self, workflow: Workflow[M, R], inputs: M, *, check: bool = True) -> RunHandle[R]: ...
-    @abstractmethod
     def start(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> RunHandle[Any]:
-        """Start a run and return at once."""
+        """Start a run in the background and return at once.
+
+        Args:
+            workflow: what to run.
+            inputs: an instance of the workflow's input model; None if it has none.
+            check: have `RunHandle.wait` raise if the run did not succeed.
+
+        Raises:
+            ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
+            SerializationError: a task has to travel to another process, and cannot.
+        """
+        return self.begin(workflow, inputs, check=check, wait=False)
 
     @overload
     def run(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> Run[R]: ...
@@ -201,5 +216,15 @@ class Runner(ABC):
             RunCancelledError: the run was cancelled.
             ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
         """
-        handle: RunHandle[Any] = self.start(workflow, inputs, check=check)
-        return handle.wait()
+        return self.begin(workflow, inputs, check=check, wait=True).wait()
+
+    @abstractmethod
+    def begin(self, workflow: Workflow[Any, Any], inputs: Any, *, check: bool, wait: bool) -> RunHandle[Any]:
+        """Begin a run: all that a runner has to define.
+
+        Args:
+            workflow: what to run.
+            inputs: as for `run`.
+            check: as for `run`.
+            wait: the caller waits for the end at once, so the run may use its thread, and should return at the end.
+        """

@@ -208,7 +208,11 @@ class Task(_TaskFields, Generic[P, R_co]):
         bound = self._bound
         if not bound or bound[0] is not UNBOUND:
             raise InvalidTaskError(f"task {self._id!r} is read as a method, but has no free first parameter for self")
-        return changed(self, bound=(obj, *bound[1:]))
+        new = changed(self, bound=(obj, *bound[1:]))
+        recorder = RECORDER.get()
+        if recorder is not None:
+            recorder.made(new, self, "read")
+        return new
 
     # ── being a value ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -60,17 +61,36 @@ class LocalAttempt:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
         plan, reader = self._plan, self._plan.ids[self.index]
         i = plan.index.get(id)
-        if i is None:
-            raise ResultUnavailableError(f"task {reader!r} reads the result of {id!r}, which is not in its workflow")
-        if i not in plan.workflow._structure.task_upstream(self.index):
-            raise ResultUnavailableError(
-                f"task {reader!r} reads the result of {id!r}, which is no direct upstream of it, so it may not have "
-                f"run yet; draw the edge, {id} >> {reader}, or pass the result as an input"
-            )
+        if i is None or i not in plan.workflow._structure.task_upstream(self.index):
+            raise no_upstream(reader, id, known=i is not None)
         return self._result(i)
 
 
-def noted(error: BaseException, id: str, what: str = "") -> BaseException:
-    """The error with a note that names the task."""
-    error.add_note(f"in task {id!r}{what}")
+def no_upstream(reader: str, id: str, *, known: bool) -> ResultUnavailableError:
+    """Why a task's body cannot read this result."""
+    if not known:
+        return ResultUnavailableError(f"task {reader!r} reads the result of {id!r}, which is not in its workflow")
+    return ResultUnavailableError(
+        f"task {reader!r} reads the result of {id!r}, which is no direct upstream of it, so it may not have "
+        f"run yet; draw the edge, {id} >> {reader}, or pass the result as an input"
+    )
+
+
+def noted(error: BaseException, id: str) -> BaseException:
+    """The error with a note that names the task, unless its class refuses notes, as frozen dataclasses do."""
+    with contextlib.suppress(Exception):
+        error.add_note(f"in task {id!r}")
     return error
+
+
+def said(error: BaseException) -> str:
+    """The message of an exception, whatever its ``__str__`` does."""
+    try:
+        return exact(str(error))
+    except Exception as other:  # noqa: BLE001  # a __str__ may raise anything
+        return f"(its __str__ raised {type(other).__name__})"
+
+
+def exact(text: str) -> str:
+    """The text as a plain ``str``: a subclass may not be picklable."""
+    return text if type(text) is str else "".join(list(text))

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 import cloudpickle
 
 from graflow.engine._kinds import type_name
+from graflow.engine.attempt import exact, said
 from graflow.errors import RemoteError, SerializationError
 
 PROTOCOL: Final = 5
@@ -237,6 +238,7 @@ class _Packed(NamedTuple):
     message: str
     notes: list[str]
     loss: str
+    frozen: bool  # a frozen dataclass: pickle would set its attributes, which it refuses
     members: list[int] | None  # None: not a group
     cause: int | None
     context: int | None
@@ -300,11 +302,15 @@ def _members(exc: BaseException) -> tuple[BaseException, ...] | None:
 
 def _pack(exc: BaseException, places: Mapping[int, int]) -> _Packed:
     members = _members(exc)
+    frozen = getattr(getattr(type(exc), "__dataclass_params__", None), "frozen", False)
     body: bytes | None = None
     loss = ""
     try:
         # The members of a group travel one by one: a bad one must not cost the others.
-        body = _write((exc, exc.args) if members is None else (type(exc), exc.args[0], vars(exc)))
+        if members is not None:
+            body = _write((type(exc), exc.args[0], vars(exc)))
+        else:
+            body = _write((type(exc), exc.args, vars(exc)) if frozen else (exc, exc.args))
         if members is not None and any(id(member) not in places for member in members):
             loss = f"only the first {_MOST_LINKED} exceptions travelled"
     except Exception as error:  # noqa: BLE001 - its class may raise anything
@@ -315,6 +321,7 @@ def _pack(exc: BaseException, places: Mapping[int, int]) -> _Packed:
         message=said(exc),
         notes=_notes(exc),
         loss=loss,
+        frozen=frozen,
         members=None if members is None else [places[id(member)] for member in members if id(member) in places],
         cause=places.get(id(exc.__cause__)),
         context=places.get(id(exc.__context__)),
@@ -333,6 +340,11 @@ def _rebuild(place: int, packed: Sequence[_Packed], rebuilt: dict[int, BaseExcep
         if one.members is not None:
             members = [_rebuild(member, packed, rebuilt) for member in one.members]
             exc = _rebuild_group(one, members)
+        elif one.body is not None and one.frozen:
+            cls, args, attributes = pickle.loads(one.body)
+            exc = cls.__new__(cls, *args)
+            for name, value in attributes.items():
+                _set(exc, name, value)
         elif one.body is not None:
             exc, args = pickle.loads(one.body)
             # A constructor that composes its message is now handed the composed one, and composes again.
@@ -369,23 +381,11 @@ def _set(exc: object, name: str, value: object) -> None:
 
 def _notes(exc: BaseException) -> list[str]:
     notes: Any = getattr(exc, "__notes__", None)
-    return [_exact(note) for note in notes if isinstance(note, str)] if type(notes) in (list, tuple) else []
+    return [exact(note) for note in notes if isinstance(note, str)] if type(notes) in (list, tuple) else []
 
 
 def _note(exc: BaseException, note: str) -> None:
     _set(exc, "__notes__", [*_notes(exc), note])
-
-
-def _exact(text: str) -> str:
-    return text if type(text) is str else "".join(list(text))  # a subclass of str may not be picklable
-
-
-def said(exc: BaseException) -> str:
-    """The message of an exception, whatever its ``__str__`` does."""
-    try:
-        return _exact(str(exc))
-    except Exception as error:  # noqa: BLE001 - a __str__ may raise anything
-        return f"(its __str__ raised {type(error).__name__})"
 
 
 def _traceback_text(exc: BaseException) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from graflow.core.outcome import Failed, Ok, Skipped
 from graflow.core.plan import Plan
 from graflow.core.run import RunState, TaskRecord
+from graflow.engine.attempt import said
 from graflow.engine.events import (
     CancelRequested,
     Event,
@@ -232,28 +233,35 @@ class Execution:
         return TaskFailed(self.plan.ids[i], self.machine.attempts[i], self.epoch + end, end - start, self.errors[i])
 
     def _history(self) -> Iterator[Event]:
-        past: list[tuple[float, int, Event]] = [(self.began, 0, RunStarted(self.id, self.epoch + self.began))]
+        # Sorted by time, and where the clock stood still by plan order: an upstream ends before its downstream starts.
+        past: list[tuple[float, int, Event]] = [(self.began, -1, RunStarted(self.id, self.epoch + self.began))]
         machine, ids = self.machine, self.plan.ids
         last = self.finished_at if self.finished_at is not None else clock()
-        for i in self.plan.order:
+        for place, i in enumerate(self.plan.order):
             if i >= len(ids) or machine.states[i] < RUNNING:
                 continue
             start, end, state = self.started[i], self.ended[i], machine.states[i]
             if state in (SKIPPED, CANCELLED):
                 cause = machine.skipped_for.get(i)
                 at = self.ended[cause] if cause is not None else last
-                past.append((at, 3, self._passive(i, state, at)))
+                past.append((at, place, self._passive(i, state, at)))
                 continue
             attempt = machine.attempts[i]
-            past.append((start, 1, TaskStarted(ids[i], attempt, self.epoch + start, self.workers[self.worker[i]])))
+            past.append((start, place, TaskStarted(ids[i], attempt, self.epoch + start, self.workers[self.worker[i]])))
             if state == SUCCEEDED:
-                past.append((end, 2, TaskSucceeded(ids[i], attempt, self.epoch + end, end - start)))
+                past.append((end, place, TaskSucceeded(ids[i], attempt, self.epoch + end, end - start)))
             elif state == FAILED:
-                past.append((end, 2, self._failed_event(i)))
+                past.append((end, place, self._failed_event(i)))
         if machine.cancel_reason is not None:
-            past.append((last, 2, CancelRequested(machine.cancel_reason, self.epoch + last)))
+            past.append((last, len(self.plan.order), CancelRequested(machine.cancel_reason, self.epoch + last)))
         if self.finished_at is not None:
-            past.append((self.finished_at, 4, RunFinished(self.id, machine.outcome, self.epoch + self.finished_at)))
+            past.append(
+                (
+                    self.finished_at,
+                    len(self.plan.order) + 1,
+                    RunFinished(self.id, machine.outcome, self.epoch + self.finished_at),
+                )
+            )
         past.sort(key=lambda entry: entry[:2])
         return (event for _, _, event in past)
 
@@ -302,7 +310,7 @@ class Execution:
         if state == FAILED:
             error = self.errors[i]
             raise ResultUnavailableError(
-                f"task {id!r} has no result: it failed with {type(error).__name__}: {error}"
+                f"task {id!r} has no result: it failed with {type(error).__name__}: {said(error)}"
             ) from error
         why = self.reason(i) or f"it is {STATES[state]}"
         raise ResultUnavailableError(f"task {id!r} has no result: {why}")
@@ -332,7 +340,7 @@ class Execution:
         shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         skipped = sum(state == SKIPPED for state in self.machine.states[: len(plan.ids)])
         one = failures[names[0]]
-        what = f": {type(one).__name__}: {one}" if len(names) == 1 else ""
+        what = f": {type(one).__name__}: {said(one)}" if len(names) == 1 else ""
         return RunFailedError(
             f"{'task' if len(names) == 1 else 'tasks'} {shown} of workflow {plan.name!r} failed{what}"
             + (

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from graflow.engine import codec
 from graflow.engine._kinds import find_kind, type_name
+from graflow.engine.attempt import said
 
 _MOST_OBJECTS: Final = 1_000_000
 _MOST_SECONDS: Final = 10.0
@@ -139,7 +140,7 @@ def complaint(obj: Any, error: Exception) -> str:
     subject = f"cannot pickle {name if isinstance(name, str) else f'a value of type {type_name(obj)}'}"
     found = obstacles(obj)
     if not found:  # it failed then, and does not fail now
-        return f"{subject}: {type(error).__name__}: {codec.said(error)}"
+        return f"{subject}: {type(error).__name__}: {said(error)}"
     lines = [explain(obstacle) for obstacle in found[:_MOST_SHOWN]]
     if len(found) == 1:
         return f"{subject}: {lines[0]}"
@@ -220,7 +221,7 @@ def _obstacle(place: _Place, error: Exception, root: str) -> Obstacle:
         return Obstacle(path, name, kind.why, kind.cure)
     if _too_deep(error):
         return Obstacle(path, name, "it is nested too deeply", "flatten it, or write it to a file and pass the path")
-    why = f"pickling it raises {type(error).__name__}: {codec.said(error).rstrip('.')}"
+    why = f"pickling it raises {type(error).__name__}: {said(error).rstrip('.')}"
     if name.lower().endswith(("connection", "cursor", "session", "client")):
         return Obstacle(path, name, why, "pass what is needed to connect, and connect inside the task")
     return Obstacle(path, name, why, "build it inside the task")

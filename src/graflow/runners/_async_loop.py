@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
-from graflow.core._recording import RECORDER
 from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
 from graflow.engine.attempt import arguments as arguments_of
 from graflow.engine.drive import clock
@@ -36,6 +36,7 @@ class AsyncLane:
         self.in_flight: dict[int, asyncio.Task[None]] = {}
         self.expected = 0
         self.ended = False
+        self.finished = False
         self.stopped = False
         crew.spawn(self._main, "graflow-async")
 
@@ -45,13 +46,13 @@ class AsyncLane:
         """Have the loop start the ready tasks. With the lock held."""
         if self.ready and not self.pump_planned and len(self.in_flight) < MAX_IN_FLIGHT:
             self.pump_planned = True
-            self.loop.call_soon_threadsafe(self._pump)
+            self.loop.call_soon_threadsafe(self._pump, context=self.crew.context)
 
     def adopt(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await a coroutine that a plain function gave."""
         with self.execution.lock:
             self.expected += 1
-        self.loop.call_soon_threadsafe(self._begin_adopted, i, coroutine)
+        self.loop.call_soon_threadsafe(self._begin_adopted, i, coroutine, context=self.crew.context)
 
     def cancel_all(self) -> None:
         """Cancel every async task that is under way."""
@@ -71,9 +72,11 @@ class AsyncLane:
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
-        RECORDER.set(None)
         try:
-            self.loop.run_forever()
+            while not self.finished:
+                # SystemExit and KeyboardInterrupt in something a task awaits end the loop as well as that task.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self.loop.run_forever()
         finally:
             with self.execution.lock:
                 self.stopped = True
@@ -117,6 +120,7 @@ class AsyncLane:
 
     def _stop_if_done(self) -> None:
         if self.execution.done.is_set() and not self.in_flight and not self.expected:
+            self.finished = True
             self.loop.stop()
 
     async def _run(self, i: int) -> None:
@@ -140,7 +144,7 @@ class AsyncLane:
         error: BaseException | None = None
         try:
             value = await coroutine
-            if value.__class__ in SPECIAL:
+            if type(value) in SPECIAL:
                 error = result_error(id, value)
         except asyncio.CancelledError as raised:
             if execution.machine.cancel_reason is not None:

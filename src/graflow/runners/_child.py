@@ -6,20 +6,24 @@ Started as a program of its own, so that the user's main module is not imported 
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
 import struct
 import sys
+from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Final
 
 HEADER: Final = struct.Struct("!Q")
 
 
-def read_exactly(fd: int, size: int) -> bytes | None:
+def read_exactly(fd: int, size: int, has_more: Callable[[], bool]) -> bytes | None:
     """Read a number of bytes; None if the other end is gone."""
     parts = []
     while size:
-        part = os.read(fd, min(size, 1 << 20))
+        part = os.read(fd, min(size, 1 << 20)) if has_more() else b""
         if not part:
             return None
         parts.append(part)
@@ -27,10 +31,15 @@ def read_exactly(fd: int, size: int) -> bytes | None:
     return b"".join(parts)
 
 
-def read_message(fd: int) -> bytes | None:
-    """Read one message; None if the other end is gone."""
-    header = read_exactly(fd, HEADER.size)
-    return None if header is None else read_exactly(fd, HEADER.unpack(header)[0])
+def read_message(fd: int, has_more: Callable[[], bool] = lambda: True) -> bytes | None:
+    """Read one message; None if the other end is gone.
+
+    Args:
+        fd: the pipe.
+        has_more: waits until there is something to read; False if there will never be.
+    """
+    header = read_exactly(fd, HEADER.size, has_more)
+    return None if header is None else read_exactly(fd, HEADER.unpack(header)[0], has_more)
 
 
 def write_message(fd: int, message: bytes) -> None:
@@ -43,19 +52,17 @@ def write_message(fd: int, message: bytes) -> None:
 class ChildAttempt:
     """The context of an attempt in a process: the results of upstreams came along with it."""
 
-    def __init__(self, id: str, results: dict[str, Any] | None) -> None:
+    def __init__(self, id: str, results: dict[str, Any], ids: frozenset[str]) -> None:
         self.id = id
         self.results = results
+        self.ids = ids
 
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
-        from graflow.errors import ResultUnavailableError
+        from graflow.engine.attempt import no_upstream
 
-        if self.results is None or id not in self.results:
-            raise ResultUnavailableError(
-                f"task {self.id!r} reads the result of {id!r}, which is no direct upstream of it, so it may not have "
-                f"run yet; draw the edge, {id} >> {self.id}, or pass the result as an input"
-            )
+        if id not in self.results:
+            raise no_upstream(self.id, id, known=id in self.ids)
         return self.results[id]
 
 
@@ -64,32 +71,40 @@ def serve(inbox: int, outbox: int) -> None:
     from graflow.core._attempt import ATTEMPT
     from graflow.core._recording import RECORDER
     from graflow.engine import codec
-    from graflow.engine.attempt import SPECIAL, noted, result_error
+    from graflow.engine.attempt import noted, result_error
     from graflow.errors import GraflowError
 
     RECORDER.set(None)
     functions: dict[int, Any] = {}
+    ids: frozenset[str] = frozenset()
     while (message := read_message(inbox)) is not None:
-        id, number, blob, payload = codec.loads(message)
+        id, number, blob, payload, upstream = codec.loads(message)
         try:
             if blob is not None:
                 functions[number] = codec.loads(blob)
-            args, kwargs, results = codec.loads(payload)
-            ATTEMPT.set(ChildAttempt(id, results))
+            args, kwargs = codec.loads(payload)
+            if upstream is not None:
+                results, known = codec.loads(upstream)
+                if known is not None:
+                    ids = known
+                ATTEMPT.set(ChildAttempt(id, results, ids))
+            else:
+                ATTEMPT.set(ChildAttempt(id, {}, ids))
             value = functions[number](*args, **kwargs)
-            if value.__class__ in SPECIAL:
-                error = result_error(id, value)
-                if error is not None:
-                    raise error
+            if type(value) is CoroutineType:
                 import asyncio
 
                 value = asyncio.run(_await(value))
+            error = result_error(id, value)
+            if error is not None:
+                raise error
             reply = b"+" + _result(codec, id, value)
         except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
             if not isinstance(raised, GraflowError):
                 noted(raised, id)
             reply = b"-" + codec.dump_exception(raised)
-        value = args = kwargs = results = payload = message = None
+        value = args = kwargs = results = payload = upstream = message = None
+        ATTEMPT.set(None)
         write_message(outbox, reply)
 
 
@@ -116,10 +131,16 @@ def main() -> None:
     if path is None:
         return
     sys.path[:] = path.decode("utf-8", "surrogateescape").split("\0")
-    try:
+    # What a body starts must not keep the pipe open when this process is gone.
+    os.set_inheritable(inbox, False)
+    os.set_inheritable(outbox, False)
+    with contextlib.suppress(BrokenPipeError):  # the runner is gone, and nobody waits for the answer
         serve(inbox, outbox)
-    except BrokenPipeError:
-        return  # the runner is gone, and nobody waits for the answer
+    # As the interpreter does at its end, but without waiting for threads that a body left behind.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

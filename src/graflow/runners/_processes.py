@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from graflow.core._code import holds
+from graflow.core.block import Block, BlockHandle
 from graflow.engine import codec
 from graflow.engine.attempt import arguments as arguments_of
 from graflow.engine.attempt import noted
@@ -27,6 +30,11 @@ from graflow.runners._workers import Lane
 
 if TYPE_CHECKING:
     from graflow.runners._workers import Crew
+
+
+#: How often to ask whether a silent process is still there, in milliseconds.
+_LOOK_AGAIN_MS: Final = 200
+_HANDLE: Final = BlockHandle.__name__.encode()
 
 
 class Child:
@@ -41,11 +49,18 @@ class Child:
                 pass_fds=(inbox, outbox),
                 stdin=subprocess.DEVNULL,
             )
+        except OSError:
+            os.close(self._to_child)
+            os.close(self._from_child)
+            raise
         finally:
             os.close(inbox)
             os.close(outbox)
         self.pid = self._process.pid
+        self._poll = select.poll()
+        self._poll.register(self._from_child, select.POLLIN)
         self.has: set[int] = set()
+        self.knows_ids = False
         # The first message; a process that died already is noticed at the first call.
         with contextlib.suppress(BrokenPipeError):
             write_message(self._to_child, "\0".join(sys.path).encode("utf-8", "surrogateescape"))
@@ -54,9 +69,21 @@ class Child:
         """Send one attempt and wait for its end; None if the process died."""
         try:
             write_message(self._to_child, message)
-            return read_message(self._from_child)
+            return read_message(self._from_child, self._has_more)
         except BrokenPipeError:
             return None
+
+    def _has_more(self) -> bool:
+        """Wait for something to read; False if the process died without writing it.
+
+        A program that the process started may hold the pipe open beyond its death, so its end alone is no sign.
+        """
+        while True:
+            dead = self._process.poll() is not None  # asked first: what it wrote before its death counts
+            if self._poll.poll(0 if dead else _LOOK_AGAIN_MS):
+                return True
+            if dead:
+                return False
 
     def kill(self) -> None:
         """End the process now."""
@@ -90,8 +117,13 @@ class ProcessLane(Lane):
                     self._blobs[function] = codec.dumps(plan.functions[function])
                 except SerializationError as error:
                     raise SerializationError(f"task {plan.ids[i]!r} cannot run in a process: {error}") from error
-        # A captured block became a handle, through which the body may read any direct upstream.
-        self._reads_block = {number for number, blob in self._blobs.items() if b"BlockHandle" in blob}
+        # Through a captured block the body may read any direct upstream, so those results travel with the attempt. A
+        # block that is captured by value became a handle; one that is found in the function's module did not travel.
+        self._reads_block = {
+            number
+            for number, blob in self._blobs.items()
+            if _HANDLE in blob or holds(plan.functions[number], lambda one: isinstance(one, Block))
+        }
 
     def kill(self) -> None:
         """End every process now; the tasks they run count as lost, and no further process is started."""
@@ -103,7 +135,7 @@ class ProcessLane(Lane):
     def work(self, number: int) -> None:
         """Take tasks and send them to the process of this worker, until the run ends."""
         execution = self.crew.execution
-        machine, lock = execution.machine, execution.lock
+        machine, lock, plan = execution.machine, execution.lock, execution.plan
         child: Child | None = None
         worker = 0
         lock.acquire()
@@ -115,19 +147,22 @@ class ProcessLane(Lane):
                     self.wait()
                     continue
                 i = machine.take(self.number)
+                value: Any = None
+                error: BaseException | None = None
                 lock.release()
                 try:
-                    if child is None:
-                        child = self._start()
-                        worker = execution.add_worker(f"process-{child.pid}")
                     execution.started[i] = clock()
+                    if child is None:
+                        child, error = self._start(plan.ids[i])
+                        worker = execution.add_worker(f"process-{child.pid}") if child is not None else 0
                     execution.worker[i] = worker
                     if execution.watched:
                         with lock:
                             execution.announce(i)
-                    value, error, alive = self._attempt(child, i)
-                    if not alive:
-                        child = None
+                    if child is not None:
+                        value, error, alive = self._attempt(child, i)
+                        if not alive:
+                            child = None
                 finally:
                     lock.acquire()
                 now = clock()
@@ -142,13 +177,18 @@ class ProcessLane(Lane):
             if child is not None:
                 self._let_go(child)
 
-    def _start(self) -> Child:
-        child = Child()
+    def _start(self, id: str) -> tuple[Child | None, WorkerLostError | None]:
+        try:
+            child = Child()
+        except OSError as error:
+            lost = WorkerLostError(f"no process could be started for task {id!r}: {error}; use fewer with max_workers")
+            lost.__cause__ = error
+            return None, lost
         with self._guard:
             self._children.add(child)
             if self._killed:
                 child.kill()
-        return child
+        return child, None
 
     def _let_go(self, child: Child) -> str:
         with self._guard:
@@ -162,12 +202,10 @@ class ProcessLane(Lane):
         id, number = plan.ids[i], plan.function_of[i]
         try:
             args, kwargs = arguments_of(plan.recipes[i], execution.slots)
-            results = None
-            if number in self._reads_block:
-                upstream = plan.workflow._structure.task_upstream(i)
-                results = {plan.ids[u]: execution.result(u) for u in upstream}
+            inputs = self._payload(id, (list(args), kwargs))
+            upstream = self._upstream(child, i) if number in self._reads_block or _HANDLE in inputs else None
             blob = None if number in child.has else self._blobs[number]
-            message = codec.dumps((id, number, blob, self._payload(id, (list(args), kwargs, results))))
+            message = codec.dumps((id, number, blob, inputs, upstream))
         except Exception as raised:  # noqa: BLE001  # resolving an input may raise anything
             return None, noted(raised, id), True
         reply = child.call(message)
@@ -181,6 +219,14 @@ class ProcessLane(Lane):
             return None, codec.load_exception(reply[1:]), True
         except SerializationError as raised:
             return None, noted(raised, id), True
+
+    def _upstream(self, child: Child, i: int) -> bytes:
+        """The results that the body may read through a block, and once for each process all ids, for its messages."""
+        plan = self.crew.execution.plan
+        results = {plan.ids[u]: self.crew.execution.result(u) for u in plan.workflow._structure.task_upstream(i)}
+        known = None if child.knows_ids else frozenset(plan.ids)
+        child.knows_ids = True
+        return self._payload(plan.ids[i], (results, known))
 
     def _payload(self, id: str, inputs: tuple[Any, ...]) -> bytes:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
@@ -77,9 +78,12 @@ class Lane:
 class Crew:
     """All workers of one run."""
 
-    def __init__(self, execution: Execution, lanes: bytes, max_workers: int) -> None:
+    def __init__(self, execution: Execution, lanes: bytes, max_threads: int, max_processes: int) -> None:
         self.execution = execution
         self.threads: list[threading.Thread] = []
+        # Bodies see the context variables of whoever started the run, except that no block is open.
+        self.context = copy_context()
+        self.context.run(RECORDER.set, None)
         self.processes: ProcessLane | None = None
         self.asynchronous: AsyncLane | None = None
         self.adopted: set[int] = set()
@@ -90,12 +94,12 @@ class Crew:
         if self.inline is not None:
             self.lanes.append(self.inline)
         if counts[THREADS]:
-            self.lanes.append(Lane(self, THREADS, min(max_workers, counts[THREADS])))
+            self.lanes.append(Lane(self, THREADS, min(max_threads, counts[THREADS])))
         if counts[PROCESSES]:
             from graflow.runners._processes import ProcessLane
 
             used = [i for i, lane in enumerate(lanes) if lane == PROCESSES]
-            self.processes = ProcessLane(self, PROCESSES, min(max_workers, counts[PROCESSES]), used)
+            self.processes = ProcessLane(self, PROCESSES, min(max_processes, counts[PROCESSES]), used)
             self.lanes.append(self.processes)
         if counts[ASYNC]:
             self._async_lane()
@@ -123,7 +127,7 @@ class Crew:
 
         def guarded() -> None:
             try:
-                body()
+                self.context.copy().run(body)
             except BaseException as error:  # noqa: BLE001  # whatever it is, somebody waits for this run
                 self.broken(error)
 
@@ -218,7 +222,7 @@ class Crew:
                         value = functions[function_of[i]](*args, **kwargs)
                     else:
                         value = functions[function_of[i]](*[slots[slot] for slot in recipe])
-                    if value.__class__ in SPECIAL:
+                    if type(value) in SPECIAL:
                         error = result_error(plan.ids[i], value)
                         if error is None:
                             self.adopt(i, value)

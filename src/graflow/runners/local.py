@@ -54,33 +54,23 @@ class LocalRunner(Runner):
         self.max_workers = max_workers
         self.keep: Keep = keep
 
-    def start(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> RunHandle[Any]:
-        """Start a run in the background and return at once.
+    def begin(self, workflow: Workflow[Any, Any], inputs: Any, *, check: bool, wait: bool) -> LocalHandle[Any]:
+        """Begin a run; with ``wait`` this thread runs the inline tasks, and returns when the run has ended.
 
-        Raises:
-            ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
-            SerializationError: a task that is to run in a process cannot travel there.
-        """
-        handle = self._prepare(workflow, inputs, check)
-        handle._crew.start()
-        if handle._crew.inline is not None:
-            handle._crew.spawn(handle._crew.drive, "graflow-inline")
-        return handle
-
-    def run(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> Run[Any]:
-        """Run to the end, in this thread where the executor is ``inline``; see `graflow.Runner.run`.
-
-        Ctrl-C cancels the run: processes are ended, threads finish the task they run (a second Ctrl-C abandons them),
-        and then the KeyboardInterrupt goes on.
+        Ctrl-C meanwhile cancels the run: processes are ended, threads finish the task they run (a second Ctrl-C
+        abandons them), and then the KeyboardInterrupt goes on.
         """
         handle = self._prepare(workflow, inputs, check)
         try:
             handle._crew.start()
-            handle._crew.drive()
+            if wait:
+                handle._crew.drive()
+            elif handle._crew.inline is not None:
+                handle._crew.spawn(handle._crew.drive, "graflow-inline")
         except KeyboardInterrupt:
             handle._interrupt()
             raise
-        return handle.wait()
+        return handle
 
     def _prepare(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
         if not isinstance(workflow, Workflow):
@@ -89,10 +79,10 @@ class LocalRunner(Runner):
         plan = workflow.compile()
         lanes = self._lanes(plan)
         execution = Execution(plan, inputs, lanes, self.keep)
-        return LocalHandle(execution, Crew(execution, lanes, self._workers()), check)
-
-    def _workers(self) -> int:
-        return self.max_workers if self.max_workers is not None else (os.cpu_count() or 1) + 4
+        processors = os.cpu_count() or 1
+        threads = self.max_workers if self.max_workers is not None else processors + 4
+        processes = self.max_workers if self.max_workers is not None else processors
+        return LocalHandle(execution, Crew(execution, lanes, threads, processes), check)
 
     def _lanes(self, plan: Plan) -> bytes:
         lanes = bytearray([_LANES[self.executor]]) * len(plan.ids)

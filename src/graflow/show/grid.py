@@ -12,8 +12,8 @@ BOX_GAP = 18.0
 """Free space between two boxes of one column."""
 TRUNK_GAP = 9.0
 """Free space between a line that passes a column and its neighbours there."""
-VIRTUALS_PER_ITEM = 40
-"""Wires beyond this budget are drawn straight to their end, past whatever is in the way."""
+PLACES_PER_LINE = 60
+"""How many columns a line may pass, on average; further ones are drawn straight, past whatever is in the way."""
 
 
 class Point(NamedTuple):
@@ -108,15 +108,14 @@ def build_grid(items: Sequence[Item], wires: Sequence[Wire], column_of: Sequence
     grid = Grid([item.height for item in items], len(items), columns, [[] for _ in columns], [])
     virtuals: dict[tuple[Hashable, int], int] = {}
     links: dict[tuple[int, float, int, float], Link] = {}
-    budget = VIRTUALS_PER_ITEM * len(items)
+    budget = PLACES_PER_LINE * (len(items) + len(wires))
     for wire in wires:
+        between = range(column_of[wire.source] + 1, column_of[wire.target])
+        budget -= len(between)
         path = [wire.source]
-        for c in range(column_of[wire.source] + 1, column_of[wire.target]):
-            at = virtuals.get((wire.trunk, c))
-            if at is None:
-                if len(virtuals) >= budget:
-                    break
-                at = virtuals[wire.trunk, c] = len(grid.heights)
+        for c in between if budget >= 0 else ():
+            at = virtuals.setdefault((wire.trunk, c), len(grid.heights))
+            if at == len(grid.heights):
                 grid.heights.append(0.0)
                 columns[c].append(at)
             path.append(at)

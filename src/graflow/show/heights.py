@@ -129,7 +129,7 @@ def _straighten(grid: Grid) -> list[int]:
             low, high = -math.inf, math.inf
             for i, offset in chain:
                 lowest, highest = room(i)
-                if max(low, lowest - offset) > min(high, highest - offset):
+                if stretch and max(low, lowest - offset) > min(high, highest - offset):
                     held += _level(grid, stretch, low, high)
                     stretch, low, high = [], -math.inf, math.inf
                 stretch.append((i, offset))

@@ -86,7 +86,7 @@ def _sweep(grid: Grid, *, forward: bool) -> None:
                 mine, wish = link.source, grid.y[link.target] + link.target_dy - link.source_dy
             total[mine] = total.get(mine, 0.0) + wish
             weight[mine] = weight.get(mine, 0) + 1
-        # a line beyond the budget of virtual items joins columns that are not neighbours: it has no say here
+        # a line beyond the budget joins columns that are not neighbours: it has no say here
         key = {i: total[i] / weight[i] if i in total else grid.y[i] for i in grid.columns[c]}
         grid.columns[c].sort(key=key.__getitem__)
         stack(grid, grid.columns[c])

@@ -53,8 +53,8 @@ def body(drawing: Drawing) -> str:
     """Everything inside the ``<svg>`` element: clusters, then edges, then boxes.
 
     Boxes carry ``data-unit``, their place in the drawn picture, and if they stand for one task ``data-task``, its place
-    in the original picture; edges carry ``data-from`` and ``data-to``, the units they join, and ``data-end``, the arrow head
-    they share.
+    in the original picture; edges carry ``data-from`` and ``data-to``, the units they join, and ``data-end``, the arrow
+    head they share.
     """
     parts = [_cluster(path, rect) for path, rect in drawing.layout.clusters]
     parts += [_frame(drawing, at) for at in sorted(drawing.folded.blocks)]
@@ -116,16 +116,18 @@ def _head(tip: Point, parameter: str, is_critical: bool) -> str:
 def _path(route: list[Point]) -> str:
     """A line that is horizontal at every point of the route."""
     x, y = route[0]
-    text = f"M{_n(x)} {_n(y)}"
+    parts = [f"M{_n(x)} {_n(y)}"]
     for x1, y1 in route[1:]:
-        if abs(y1 - y) < 0.3:
-            text += f"H{_n(x1)}"
-        else:
+        if abs(y1 - y) >= 0.3:
             turn = (x + x1) / 2
-            text += f"C{_n(turn)} {_n(y)} {_n(turn)} {_n(y1)} {_n(x1)} {_n(y1)}"
+            parts.append(f"C{_n(turn)} {_n(y)} {_n(turn)} {_n(y1)} {_n(x1)} {_n(y1)}")
             y = y1
+        elif parts[-1].startswith("H"):
+            parts[-1] = f"H{_n(x1)}"
+        else:
+            parts.append(f"H{_n(x1)}")
         x = x1
-    return text
+    return "".join(parts)
 
 
 def _box(task: PictureTask, rect: Rect, place: str, *, details: bool, stacked: bool = False) -> str:

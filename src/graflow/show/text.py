@@ -53,9 +53,11 @@ def _fit(text: str, limit: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people write them: ``850 ms``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    """Seconds as people write them: ``28 µs``, ``850 ms``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms"
+        return f"{seconds * 1e3:.3g} ms"
     if seconds < 59.95:
         return f"{seconds:.3g} s"
     whole = round(seconds)

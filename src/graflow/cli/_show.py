@@ -1,0 +1,86 @@
+"""``graflow show``: draw a workflow, without running it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from graflow.cli._output import answer
+from graflow.cli._trouble import Trouble
+
+if TYPE_CHECKING:
+    from graflow.show.picture import Picture
+
+    Format = Literal["mermaid", "dot", "svg", "html", "json"]
+
+#: Which format a file name asks for.
+_SUFFIXES: dict[str, Format] = {
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".svg": "svg",
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+}
+
+
+@click.command(short_help="Draw a workflow.")
+@click.argument("target", metavar="WORKFLOW")
+@click.option(
+    "-f",
+    "--format",
+    "wanted",
+    type=click.Choice(["mermaid", "dot", "svg", "html", "json"]),
+    help="The default is what the name of the output ends in, or mermaid.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Where to write it; the default is standard output.")
+@click.option("--app-dir", metavar="DIR", help="Look for MODULE in this directory, too; . is the working directory.")
+@click.option("--traceback", is_flag=True, expose_value=False, help="Show errors with all their frames, ours included.")
+def show(target: str, wanted: Format | None, output: str | None, app_dir: str | None) -> None:
+    """Draw WORKFLOW, which is FILE.py, FILE.py:NAME or MODULE:NAME. None of its tasks runs."""
+    from graflow.cli._load import load
+
+    chosen = wanted or _SUFFIXES.get(os.path.splitext(output or "")[1].lower(), "mermaid")
+    if output is None and chosen in ("svg", "html") and sys.stdout.isatty():
+        raise Trouble(f"{chosen} is not for a terminal; name a file with --output FILE.{chosen}")
+    workflow = load(target, app_dir)
+    from graflow.show.picture import picture_of
+
+    text = _drawn(picture_of(workflow), chosen)
+    if output is None or output == "-":
+        answer(text)
+        return
+    try:
+        with open(output, "w", encoding="utf-8") as stream:
+            stream.write(text if text.endswith("\n") else f"{text}\n")
+    except OSError as error:
+        raise Trouble(f"cannot write {output}: {error.strerror}") from error
+
+
+def _drawn(picture: Picture, wanted: Format) -> str:
+    match wanted:
+        case "mermaid":
+            from graflow.show.mermaid import to_mermaid
+
+            return to_mermaid(picture)
+        case "dot":
+            from graflow.show.dot import to_dot
+
+            return to_dot(picture)
+        case "svg":
+            from graflow.show.svg import to_svg
+
+            return to_svg(picture)
+        case "html":
+            from graflow.show.html import to_html
+
+            return to_html(picture)
+        case "json":
+            from graflow.show.picture import to_json
+
+            return to_json(picture)

@@ -1,0 +1,138 @@
+"""One run in the foreground: progress while it lasts, and a clean end when Ctrl-C asks for one."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graflow.cli._output import standard_output_kept
+from graflow.cli._summary import Summary
+from graflow.cli._trouble import Trouble
+from graflow.core.run import RunState, TaskState
+from graflow.errors import ConfigurationError, SerializationError
+from graflow.runners.local import LocalHandle, LocalRunner
+from graflow.show.progress import Progress, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graflow.core.workflow import Workflow
+    from graflow.runners.local import Executor
+
+#: What a process exits with that a signal ended, by the convention of shells.
+_SIGNALLED = 128
+
+
+class Abandoned(click.ClickException):
+    """A second Ctrl-C: tasks still run, in threads that nobody can end but by leaving the process."""
+
+    exit_code = _SIGNALLED + signal.SIGINT
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+
+class _WatchedRunner(LocalRunner):
+    """A local runner that shows the handle of a run which `run` drives in this thread."""
+
+    def __init__(self, executor: Executor, max_workers: int | None, began: Callable[[LocalHandle[Any]], None]) -> None:
+        super().__init__(executor, max_workers)
+        self._began = began
+
+    def _prepare(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
+        handle = super()._prepare(workflow, inputs, check)
+        self._began(handle)
+        return handle
+
+
+class Watch:
+    """A run, and what became of it.
+
+    Attributes:
+        exit_code: 0 if it succeeded, 1 if a task failed, 130 if Ctrl-C ended it, 143 if SIGTERM did.
+        value: what it gave; None if it did not succeed.
+    """
+
+    def __init__(self, workflow: Workflow[Any, Any]) -> None:
+        self.exit_code = 1
+        self.value: Any = None
+        self._workflow = workflow
+        self._handle: LocalHandle[Any] | None = None
+        self._teller: threading.Thread | None = None
+
+    def run(
+        self, inputs: Any, executor: Executor, max_workers: int | None, *, progress: Progress | None, spare_output: bool
+    ) -> Summary:
+        """Run to the end, or to the end that Ctrl-C makes.
+
+        Args:
+            inputs: an instance of the input model.
+            executor: as for `LocalRunner`.
+            max_workers: as for `LocalRunner`.
+            progress: what tells how it goes.
+            spare_output: keep what tasks print out of standard output.
+
+        Raises:
+            Trouble: the runner refuses the workflow.
+            Abandoned: a second Ctrl-C came while tasks still ran.
+        """
+
+        def began(handle: LocalHandle[Any]) -> None:
+            self._handle = handle
+            if progress is not None:
+                self._teller = follow(handle, progress)
+
+        runner = _WatchedRunner(executor, max_workers, began)
+        start = time.perf_counter()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_sigterm_interrupts())
+            if spare_output:
+                stack.enter_context(standard_output_kept())
+            if progress is not None:
+                stack.enter_context(progress)
+            self._drive(runner, inputs)
+            if self._teller is not None:
+                self._teller.join()
+        assert self._handle is not None
+        seconds = time.perf_counter() - start
+        return Summary(self._handle.id, self._workflow.compile(), self._handle.state, seconds, self._handle.tasks)
+
+    def _drive(self, runner: LocalRunner, inputs: Any) -> None:
+        try:
+            run = runner.run(self._workflow, inputs, check=False)
+        except (ConfigurationError, SerializationError) as error:
+            raise Trouble(str(error)) from error
+        except KeyboardInterrupt as stop:
+            if self._handle is None:
+                raise
+            self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+            if self._handle.state is RunState.RUNNING:
+                left = [record.id for record in self._handle.tasks.values() if record.state is TaskState.RUNNING]
+                raise Abandoned(f"abandoned while {', '.join(left) or 'it ended'} still ran") from None
+        else:
+            if run.state is RunState.SUCCEEDED:
+                self.exit_code = 0
+                self.value = run.value
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,305 @@
+"""Progress of a run in a terminal, or as plain lines where there is none.
+
+A `Board` adds up what the events of a run say; `Lines` and `Screen` tell it. A run with a thousand tasks takes no more
+room than one with ten.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self, assert_never
+
+from graflow.core.run import RunState, TaskState
+from graflow.engine.events import (
+    CancelRequested,
+    Event,
+    RunFinished,
+    RunStarted,
+    TaskCancelled,
+    TaskFailed,
+    TaskSkipped,
+    TaskStarted,
+    TaskSucceeded,
+)
+from graflow.errors import RemoteError
+from graflow.show.text import duration, one_line, shorten
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from graflow.core.run import RunHandle
+
+REFRESHES = 10
+"""How often a second a terminal is drawn at most."""
+MOST_RUNNING = 8
+"""How many running tasks a terminal shows at most."""
+MOST_LINES = 100
+"""Up to how many tasks each one that ends gets a line of its own; above that, every tenth of the run gets one."""
+_TENTHS = 10
+_MOST_NAMED = 5
+_ERROR_WIDTH = 200
+
+
+class Board:
+    """What the events of a run add up to. Written by one thread and read by any.
+
+    Attributes:
+        name: of the workflow.
+        total: how many tasks it has.
+    """
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name = one_line(name)
+        self.total = total
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(TaskState, 0)
+        self._done = 0
+        self._running: dict[str, float] = {}
+        self._began: float | None = None
+        self._ended: float | None = None
+        self._state = RunState.RUNNING
+
+    def see(self, event: Event) -> None:
+        """Take note of an event."""
+        with self._lock:
+            match event:
+                case RunStarted():
+                    self._began = event.at
+                case TaskStarted():
+                    self._running[event.task] = event.at
+                case TaskSucceeded():
+                    self._end(event.task, TaskState.SUCCEEDED)
+                case TaskFailed():
+                    self._end(event.task, TaskState.FAILED)
+                case TaskSkipped():
+                    self._end(event.task, TaskState.SKIPPED)
+                case TaskCancelled():
+                    self._end(event.task, TaskState.CANCELLED)
+                case CancelRequested():
+                    self._state = RunState.CANCELLED
+                case RunFinished():
+                    self._ended, self._state = event.at, event.state
+                case _:
+                    assert_never(event)
+
+    def _end(self, task: str, state: TaskState) -> None:
+        self._running.pop(task, None)
+        self._counts[state] += 1
+        self._done += 1
+
+    @property
+    def state(self) -> RunState:
+        """Where the run stands; cancelled as soon as somebody asks for that."""
+        return self._state
+
+    @property
+    def ended(self) -> int:
+        """How many tasks have ended, in whatever way."""
+        return self._done
+
+    def count(self, state: TaskState) -> int:
+        """How many tasks ended in a state."""
+        with self._lock:
+            return self._counts[state]
+
+    @property
+    def running(self) -> list[tuple[str, float]]:
+        """The running tasks with the time each started at, the earliest first."""
+        with self._lock:
+            return list(self._running.items())
+
+    def seconds(self, now: float) -> float:
+        """How long the run has been going, or took."""
+        with self._lock:
+            return 0.0 if self._began is None else max(0.0, (self._ended or now) - self._began)
+
+    def words(self) -> str:
+        """The counts, such as ``12 of 23 tasks, 4 running, 1 failed``."""
+        parts = [f"{self.ended:,} of {self.total:,} tasks"]
+        if self.running:
+            parts.append(f"{len(self.running):,} running")
+        stopped = (TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED)
+        parts += [f"{count:,} {state}" for state in stopped if (count := self.count(state))]
+        return ", ".join(parts)
+
+
+class Progress(Protocol):
+    """Something that tells how a run goes, while it is entered as a context."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def see(self, event: Event) -> None:
+        """Tell what happened."""
+
+
+class Lines:
+    """Plain lines: one for each task that ends, or in long runs one for each tenth of them, and one for each failure.
+
+    Args:
+        stream: where to write.
+        name: of the workflow.
+        total: how many tasks it has.
+    """
+
+    def __init__(self, stream: IO[str], name: str, total: int) -> None:
+        self._board = Board(name, total)
+        self._stream = stream
+        self._width = len(f"{total:,}")
+        self._tenths = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stream.flush()
+
+    def see(self, event: Event) -> None:
+        """Tell what happened."""
+        self._board.see(event)
+        match event:
+            case TaskSucceeded() if self._board.total <= MOST_LINES:
+                self._tell(f"{event.task} succeeded in {duration(event.seconds)}")
+            case TaskFailed():
+                what = shorten(one_line(error_text(event.error)), _ERROR_WIDTH)
+                self._tell(f"{event.task} failed after {duration(event.seconds)}: {what}")
+            case TaskSkipped() if self._board.total <= MOST_LINES:
+                self._tell(f"{event.task} skipped: {one_line(event.reason)}")
+            case CancelRequested():
+                self._write(cancelling(event.reason, self._board.running))
+            case _:
+                pass
+        tenths = self._board.ended * _TENTHS // self._board.total if self._board.total else 0
+        if self._board.total > MOST_LINES and tenths > self._tenths:
+            self._write(f"{self._board.name}: {self._board.words()}")
+        self._tenths = tenths
+
+    def _tell(self, text: str) -> None:
+        self._write(f"[{self._board.ended:>{self._width},}/{self._board.total:,}] {text}")
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+class Screen:
+    """A bar with counts, and the tasks that have been running longest; drawn in place, gone when the run ends.
+
+    Args:
+        console: the terminal.
+        name: of the workflow.
+        total: how many tasks it has.
+        keep_prints: have what tasks print in this process appear above the bar.
+    """
+
+    def __init__(self, console: Console, name: str, total: int, *, keep_prints: bool = True) -> None:
+        from rich.live import Live
+
+        self._board = Board(name, total)
+        self._console = console
+        self._live = Live(
+            get_renderable=self._drawn,
+            console=console,
+            refresh_per_second=REFRESHES,
+            transient=True,
+            redirect_stdout=keep_prints,
+            redirect_stderr=keep_prints,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+
+    def see(self, event: Event) -> None:
+        """Tell what happened; the drawing follows in its own time."""
+        self._board.see(event)
+        if isinstance(event, CancelRequested):
+            self._console.print(cancelling(event.reason, self._board.running), markup=False, soft_wrap=True)
+
+    def _drawn(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        now, board = time.time(), self._board
+        head = Table.grid(padding=(0, 1))
+        head.add_column(no_wrap=True, overflow="ellipsis")
+        head.add_row(
+            Text(shorten(board.name, 24), style="bold"),
+            ProgressBar(total=board.total or 1, completed=board.ended, width=16),
+            Text(f"{board.words()}, {duration(board.seconds(now))}", no_wrap=True, overflow="ellipsis"),
+        )
+        room = max(1, min(MOST_RUNNING, self._console.height - 3))
+        running = board.running
+        lines = [
+            Text(
+                f"  {shorten(task, 60, keep_end=True)}  {duration(max(0.0, now - at))}",
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            for task, at in running[:room]
+        ]
+        if len(running) > room:
+            lines.append(Text(f"  and {len(running) - room:,} more", style="dim"))
+        return Group(head, *lines)
+
+
+def progress_on(console: Console, name: str, total: int) -> Lines | Screen:
+    """What suits a console: live on a terminal that can move its cursor, plain lines elsewhere.
+
+    Args:
+        console: where to tell it, which is most often standard error.
+        name: of the workflow.
+        total: how many tasks it has.
+    """
+    import sys
+
+    if console.is_terminal and not console.is_dumb_terminal:
+        return Screen(console, name, total, keep_prints=sys.stdout.isatty())
+    return Lines(console.file, name, total)
+
+
+def follow(handle: RunHandle[Any], progress: Progress) -> threading.Thread:
+    """Tell the events of a run from a thread of its own, which ends when the run has ended.
+
+    The thread does not keep the process alive.
+    """
+
+    def tell(events: Iterable[Event]) -> None:
+        for event in events:
+            progress.see(event)
+
+    thread = threading.Thread(target=tell, args=(handle.events(),), name="graflow-progress", daemon=True)
+    thread.start()
+    return thread
+
+
+def cancelling(reason: str, running: list[tuple[str, float]]) -> str:
+    """Why a run ends early, what it still waits for, and how to wait no longer."""
+    if not running:
+        return one_line(reason)
+    names = ", ".join(task for task, _ in running[:_MOST_NAMED])
+    more = f" and {len(running) - _MOST_NAMED:,} more" if len(running) > _MOST_NAMED else ""
+    return f"{one_line(reason)}: waiting for {names}{more} to end; press Ctrl-C again to abandon {'it' if len(running) == 1 else 'them'}"
+
+
+def error_text(error: BaseException) -> str:
+    """Type and message of an exception, whatever its ``__str__`` does."""
+    try:
+        message = str(error)
+    except Exception as raised:  # noqa: BLE001 - a user's own __str__ may raise anything
+        message = f"(its __str__ raised {type(raised).__name__})"
+    if isinstance(error, RemoteError):  # its message begins with the type it stands for
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

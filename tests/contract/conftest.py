@@ -1,0 +1,45 @@
+"""The configurations of `LocalRunner` that must all keep the same contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graflow import LocalRunner
+from tests.contract.diary import Diary
+
+KINDS: dict[str, dict[str, Any]] = {
+    "inline": {"executor": "inline"},
+    "threads-1": {"executor": "threads", "max_workers": 1},
+    "threads-4": {"executor": "threads", "max_workers": 4},
+    "processes-1": {"executor": "processes", "max_workers": 1},
+    "processes-4": {"executor": "processes", "max_workers": 4},
+}
+EVERY = {f"{name}-{keep}": {**options, "keep": keep} for keep in ("all", "returns") for name, options in KINDS.items()}
+
+
+@pytest.fixture(params=KINDS)
+def runner(request: pytest.FixtureRequest) -> LocalRunner:
+    """Each kind of runner; all results are kept."""
+    return LocalRunner(**KINDS[request.param])
+
+
+@pytest.fixture(params=EVERY)
+def every_runner(request: pytest.FixtureRequest) -> LocalRunner:
+    """Each kind of runner, also those that let go of results; only ``run.value`` can be read afterwards."""
+    return LocalRunner(**EVERY[request.param])
+
+
+@pytest.fixture(params=["inline", "threads-4"])
+def near_runner(request: pytest.FixtureRequest) -> LocalRunner:
+    """Runners whose tasks share this process, and so its objects."""
+    return LocalRunner(**KINDS[request.param])
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Iterator[Diary]:
+    """What bodies write down, in the order in which they did, whatever process they ran in."""
+    yield Diary(str(tmp_path / "diary"))
