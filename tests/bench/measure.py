@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -17,51 +18,51 @@ HERE = Path(__file__).parent
 
 
 class Pair(NamedTuple):
-    """Two ways to do the same: seconds of each, and how many times the second the first takes."""
+    """Our way and the floor's: the median of each, and how many times the floor ours takes."""
 
     ours: float
     floor: float
     ratio: float
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long one call takes, with the garbage collector on, as users have it, and no garbage left from before.
+def seconds(work: Callable[[], Any], times: int = 1) -> float:
+    """How long one call takes, on average of some.
 
-    Letting go of what the call returns is not measured.
+    The garbage collector is on, as users have it, and finds no garbage from before.
+    Letting go of what a call returns is not measured.
     """
-    gc.collect()
-    begin = time.perf_counter()
-    kept = work()
-    took = time.perf_counter() - begin
-    del kept
-    return took
+    total = 0.0
+    for _ in range(times):
+        gc.collect()
+        begin = time.perf_counter()
+        kept = work()
+        total += time.perf_counter() - begin
+        del kept
+    return total / times
 
 
-def alone(work: Callable[[], Any], repeats: int) -> float:
-    """The median of several calls."""
-    return median(seconds(work) for _ in range(repeats))
+def in_turns(measurements: Sequence[Callable[[], float]], turns: int) -> list[list[float]]:
+    """What each measurement gives in each turn: whatever slows the machine down for a while meets them all.
 
-
-def in_turns(ours: Callable[[], float], floor: Callable[[], float], repeats: int) -> Pair:
-    """Two measurements in turns, so that whatever slows the machine down meets both.
-
-    The ratio is the median of the turns' ratios, not the ratio of the medians.
+    Every other turn goes backwards, so that none profits from always being the second.
     """
-    turns: list[tuple[float, float]] = []
-    for turn in range(repeats):
-        if turn % 2:
-            b = floor()
-            a = ours()
-        else:
-            a = ours()
-            b = floor()
-        turns.append((a, b))
-    return Pair(median(a for a, _ in turns), median(b for _, b in turns), median(a / b for a, b in turns))
+    found: list[list[float]] = [[] for _ in measurements]
+    for turn in range(turns):
+        order = list(range(len(measurements)))
+        for k in order if turn % 2 == 0 else reversed(order):
+            found[k].append(measurements[k]())
+    return found
 
 
-def paired(ours: Callable[[], Any], floor: Callable[[], Any], repeats: int) -> Pair:
-    """The seconds of two ways to do the same, in turns."""
-    return in_turns(lambda: seconds(ours), lambda: seconds(floor), repeats)
+def ratio(ours: Sequence[float], floor: Sequence[float]) -> float:
+    """The median of the turns' ratios, which is steadier than the ratio of the medians."""
+    return median(a / b for a, b in zip(ours, floor, strict=True))
+
+
+def paired(ours: Callable[[], float], floor: Callable[[], float], turns: int) -> Pair:
+    """Two measurements in turns."""
+    a, b = in_turns([ours, floor], turns)
+    return Pair(median(a), median(b), ratio(a, b))
 
 
 def allocated(make: Callable[[], Any]) -> int:
@@ -93,7 +94,7 @@ def fresh(function: Callable[..., Any], *arguments: Any) -> Any:
 def import_seconds(program: str) -> float:
     """How long a new Python takes for some statements, without its own start."""
     timed = f"import time\nbegin = time.perf_counter()\n{program}\nprint(time.perf_counter() - begin)"
-    return float(_python(timed))
+    return float(_python(timed).splitlines()[-1])
 
 
 def process_seconds(program: str) -> float:
@@ -104,7 +105,8 @@ def process_seconds(program: str) -> float:
 
 
 def _python(program: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=HERE, stdout=subprocess.PIPE, text=True, check=True
-    )
+    # Users import from byte code; where writing it is switched off, every start would compile graflow anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout

@@ -5,18 +5,20 @@ The functions called ``measure_...`` run in a process of their own (`measure.fre
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import floors
 import graphs
-from measure import Pair, allocated, alone, import_seconds, in_turns, paired, process_seconds
+from measure import Pair, allocated, import_seconds, in_turns, paired, process_seconds, seconds
 
 from graflow import LocalRunner, Workflow, task
 
@@ -28,49 +30,41 @@ Work = Callable[[], Any]
 # ── one graph: define, build and run ────────────────────────────────────────────────────────────────────────────────
 
 
-def building(shape: str, n: int) -> tuple[Work, Work]:
-    """Define, build with all checks and compile; against graphlib's order and cycle check."""
-    upstream = graphs.SHAPES[shape](n)
-    graph = graphs.by_id(upstream)
-
-    def build() -> Workflow[None, int]:
-        workflow = graphs.define(upstream)
-        workflow.compile()
-        return workflow
-
-    return build, lambda: floors.ordered(graph)
+def building(upstream: graphs.Upstream) -> tuple[Work, Work]:
+    """L1: define, build with all checks and compile; against graphlib's order and cycle check."""
+    return partial(build, upstream), partial(floors.ordered, graphs.by_id(upstream))
 
 
-def running_inline(shape: str, n: int) -> tuple[Work, Work]:
-    """Run in the calling thread; against a bare loop with counters."""
-    upstream = graphs.SHAPES[shape](n)
-    downstream, functions = graphs.downstream_of(upstream), graphs.functions(upstream)
-    run = _runs(graphs.define(upstream), LocalRunner("inline"))
-    return run, lambda: floors.counted(upstream, downstream, functions)
-
-
-def running_threads(shape: str, n: int) -> tuple[Work, Work]:
-    """Run on 2 threads; against a thread pool of 2 around graphlib."""
-    upstream = graphs.SHAPES[shape](n)
-    functions = graphs.functions(upstream)
-    run = _runs(graphs.define(upstream), LocalRunner("threads", WORKERS))
-    return run, lambda: floors.pooled(upstream, functions, WORKERS)
-
-
-def running_async(shape: str, n: int) -> tuple[Work, Work]:
-    """Run async tasks; against one asyncio task for each."""
-    upstream = graphs.SHAPES[shape](n)
-    downstream, functions = graphs.downstream_of(upstream), graphs.functions(upstream, graphs.ASYNC)
-    run = _runs(graphs.define(upstream, graphs.ASYNC), LocalRunner())
-    return run, lambda: floors.awaited(upstream, downstream, functions)
-
-
-def _runs(workflow: Workflow[None, int], runner: LocalRunner) -> Work:
+def build(upstream: graphs.Upstream) -> Workflow[None, int]:
+    """A workflow with its plan."""
+    workflow = graphs.define(upstream)
     workflow.compile()
-    return lambda: runner.run(workflow)
+    return workflow
 
 
-GRAPH_WORK: dict[str, Callable[[str, int], tuple[Work, Work]]] = {
+def running_inline(upstream: graphs.Upstream) -> tuple[Work, Work]:
+    """L3: run in the calling thread; against a bare loop with counters."""
+    run = partial(LocalRunner("inline").run, build(upstream))
+    return run, partial(floors.counted, upstream, graphs.downstream_of(upstream), graphs.functions(upstream))
+
+
+def running_threads(upstream: graphs.Upstream) -> tuple[Work, Work]:
+    """L4: run on 2 threads; against a thread pool of 2 around graphlib."""
+    run = partial(LocalRunner("threads", WORKERS).run, build(upstream))
+    return run, partial(floors.pooled, upstream, graphs.functions(upstream), WORKERS)
+
+
+def running_async(upstream: graphs.Upstream) -> tuple[Work, Work]:
+    """L5: run async tasks; against one asyncio task for each."""
+    workflow = graphs.define(upstream, graphs.ASYNC)
+    workflow.compile()
+    functions = graphs.functions(upstream, graphs.ASYNC)
+    return partial(LocalRunner().run, workflow), partial(
+        floors.awaited, upstream, graphs.downstream_of(upstream), functions
+    )
+
+
+GRAPH_WORK: dict[str, Callable[[graphs.Upstream], tuple[Work, Work]]] = {
     "L1": building,
     "L3": running_inline,
     "L4": running_threads,
@@ -78,19 +72,41 @@ GRAPH_WORK: dict[str, Callable[[str, int], tuple[Work, Work]]] = {
 }
 
 
-def measure_graph(row: str, shape: str, n: int, repeats: int, with_floor: bool) -> list[float]:
-    """Seconds of ours, of the floor, and the ratio; without the floor only the first."""
-    GRAPH_WORK[row](shape, 200)[0]()  # loads and looks up what is needed once
-    ours, floor = GRAPH_WORK[row](shape, n)
-    return list(paired(ours, floor, repeats)) if with_floor else [alone(ours, repeats)]
+def measure_graph(
+    row: str, shape: str, sizes: list[tuple[int, int]], turns: int, floors_up_to: int
+) -> list[list[list[float]]]:
+    """Per size (with its calls in a turn) what a task costs us in each turn, and the floor; in seconds.
+
+    All sizes take part in each turn, so that growth does not depend on when a size was measured.
+    """
+    GRAPH_WORK[row](graphs.SHAPES[shape](200))[0]()  # loads and looks up what is needed once
+    measurements: list[Callable[[], float]] = []
+    for n, times in sizes:
+        ours, floor = GRAPH_WORK[row](graphs.SHAPES[shape](n))
+        measurements.append(partial(seconds, ours, times))
+        if n <= floors_up_to:
+            measurements.append(partial(seconds, floor, times))
+    found = iter(in_turns(measurements, turns))
+    return [[[value / n for value in next(found)] for _ in range(2 if n <= floors_up_to else 1)] for n, _ in sizes]
 
 
-def measure_memory(shape: str, n: int) -> list[int]:
-    """Bytes of workflow and plan, and of the bare tuples."""
-    building(shape, 200)[0]()
+def measure_memory(shape: str, n: int) -> list[float]:
+    """L2: bytes per task of workflow and plan, and of the bare tuples."""
+    build(graphs.SHAPES[shape](200))
     upstream = graphs.SHAPES[shape](n)
-    build, _ = building(shape, n)
-    return [allocated(build), allocated(lambda: floors.tuples(upstream))]
+    return [allocated(partial(build, upstream)) / n, allocated(partial(floors.tuples, upstream)) / n]
+
+
+def measure_large(shape: str, n: int) -> list[float]:
+    """L12: seconds to define, build and compile, to run inline, and the most memory the process had, in bytes."""
+    upstream = graphs.SHAPES[shape](n)
+    begin = time.perf_counter()
+    workflow = build(upstream)
+    built = time.perf_counter()
+    LocalRunner("inline").run(workflow)
+    ran = time.perf_counter()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return [built - begin, ran - built, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit]
 
 
 # ── processes, and threads that wait ────────────────────────────────────────────────────────────────────────────────
@@ -109,28 +125,35 @@ def nap() -> None:
     time.sleep(0.001)
 
 
-def measure_processes(tasks: int, milliseconds: int, repeats: int) -> list[float]:
-    """Independent tasks that compute, on 2 processes; against a process pool."""
-    begin = time.perf_counter()
-    spin(1_000_000)
-    turns = int(1_000 * milliseconds / (time.perf_counter() - begin))
-    spinning = task(spin)(turns)
-    several = [spinning.named(f"t{i}") for i in range(tasks)]
-    run = _runs(Workflow.builder("spin").add_all(several).build(returns=several[-1]), LocalRunner("processes", WORKERS))
-    return list(paired(run, lambda: floors.process_pool(spin, [turns] * tasks, WORKERS), repeats))
+def turns_for(milliseconds: int) -> int:
+    """How many turns of `spin` take so long here and now."""
+    return int(1_000 * milliseconds / seconds(partial(spin, 1_000_000)))
 
 
-def measure_naps(tasks: int, workers: int, repeats: int) -> list[float]:
-    """Tasks that sleep a millisecond; against bare threads that do nothing else."""
+def measure_processes(tasks: int, milliseconds: int, turns: int) -> Pair:
+    """L7: independent tasks that compute, on 2 processes; against a process pool. Both start their processes."""
+    amount = turns_for(milliseconds)
+    several = [task(spin)(amount).named(f"t{i}") for i in range(tasks)]
+    workflow = Workflow.builder("spin").add_all(several).build(returns=several[-1])
+    workflow.compile()
+    ours = partial(LocalRunner("processes", WORKERS).run, workflow)
+    floor = partial(floors.process_pool, spin, [amount] * tasks, WORKERS)
+    return paired(partial(seconds, ours), partial(seconds, floor), turns)
+
+
+def measure_naps(tasks: int, workers: int, turns: int) -> Pair:
+    """L8: tasks that sleep a millisecond; against bare threads that do nothing else."""
     several = [nap.named(f"t{i}") for i in range(tasks)]
     workflow = Workflow.builder("naps").add_all(several).build()
     workflow.compile()
-    runner = LocalRunner("threads", workers)
-    return list(paired(lambda: runner.run(workflow), lambda: floors.sleepers(tasks, 0.001, workers), repeats))
+    ours = partial(LocalRunner("threads", workers).run, workflow)
+    floor = partial(floors.sleepers, tasks, 0.001, workers)
+    return paired(partial(seconds, ours), partial(seconds, floor), turns)
 
 
 # ── first use ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+GRAFLOW = "import graflow"
 FIRST_MODEL = "from pydantic import BaseModel\nclass First(BaseModel):\n    a: int\n    b: str = ''\nFirst(a=1)"
 HELLO = """
 from graflow import Workflow, task
@@ -143,28 +166,31 @@ print(Workflow.builder("hello").add(hello, "world").build().run().value)
 """
 
 
-def importing(repeats: int) -> Pair:
-    """A first import in a new Python, byte code at hand; against pydantic and a first model."""
-    ours, floor = (lambda: import_seconds("import graflow")), (lambda: import_seconds(FIRST_MODEL))
-    in_turns(ours, floor, 1)  # writes the byte code
-    return in_turns(ours, floor, repeats)
+def importing(turns: int) -> Pair:
+    """U3: a first import in a new Python, byte code at hand; against pydantic and a first model."""
+    ours, floor = partial(import_seconds, GRAFLOW), partial(import_seconds, FIRST_MODEL)
+    paired(ours, floor, 1)  # writes the byte code
+    return paired(ours, floor, turns)
 
 
-def hello(repeats: int) -> Pair:
-    """A program of one task, from the start of Python to its end; against a program that only prints."""
-    return in_turns(lambda: process_seconds(HELLO), lambda: process_seconds("print('hello, world')"), repeats)
+def hello(turns: int) -> Pair:
+    """U4: a program of one task, from the start of Python to its end; against a program that only prints."""
+    return paired(partial(process_seconds, HELLO), partial(process_seconds, "print('hello, world')"), turns)
 
 
 def installed_packages() -> int:
-    """How many packages an installer would put into an empty environment, graflow among them."""
+    """U2: how many packages an installer would put into an empty environment, graflow among them.
+
+    Raises:
+        RuntimeError: they cannot be counted; says why.
+    """
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
-        raise FileNotFoundError("counting packages takes uv, which `make bench-quick` installs")
-    command = [uv, "pip", "install", "--dry-run", "--no-build-isolation", "--python", sys.executable]
+        raise RuntimeError("counting the packages takes uv, which is among the development dependencies")
     with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            [*command, "--target", empty, str(CHECKOUT)], capture_output=True, text=True, check=False
-        )
+        where = ["--python", sys.executable, "--target", empty]
+        command = [uv, "pip", "install", "--dry-run", "--no-build-isolation", *where, str(CHECKOUT)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the packages cannot be counted: {done.stderr.strip()}")
     return sum(line.startswith(" + ") for line in done.stderr.splitlines())

@@ -30,6 +30,8 @@ from graflow.cli._trouble import Trouble
 
 from .conftest import Call, Script
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
 
 class Colour(Enum):
     RED = "red"
@@ -95,17 +97,13 @@ def test_each_kind_of_value_arrives_as_the_field_wants_it(args: list[str], field
     assert getattr(read(Everything, "--path", "data", *args), field) == value
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])))
+@given(TEXT)
 def test_text_arrives_as_it_was_typed(text: str) -> None:
     model = read(Everything, "--path", "p", f"--text={text}")
     assert model.text == text
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])), st.lists
-    )
-)
+@given(st.recursive(st.none() | st.booleans() | st.integers() | TEXT, st.lists))
 def test_json_arrives_as_it_was_typed(value: object) -> None:
     class Nested(BaseModel):
         value: list[Any]

@@ -113,6 +113,16 @@ def test_the_screen_never_grows_out_of_its_terminal(width: int, height: int, sho
     assert lines[-1] == f"  and {100 - shown} more"
 
 
+def test_events_alone_draw_nothing_however_many() -> None:
+    console, stream = screen()
+    live = Screen(console, "flow", 1000)
+    for i in range(1000):
+        live.see(TaskStarted(f"task_{i}", 1, 0.0, "w"))
+        live.see(TaskSucceeded(f"task_{i}", 1, 0.0, 0.0))
+    assert stream.getvalue() == ""
+    assert live._live.refresh_per_second == 10
+
+
 def test_the_screen_is_gone_when_the_run_has_ended() -> None:
     console, stream = screen()
     with Screen(console, "flow", 5, keep_prints=False) as live:

@@ -1,5 +1,6 @@
 """`graflow run`: what it prints where, and what it exits with."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -241,9 +242,8 @@ class TestSummary:
     def drawn(self, summary: Summary, width: int = 100) -> list[str]:
         from rich.console import Console
 
-        console = Console(width=width, record=True, file=open("/dev/null", "w"), color_system=None)
-        with console.file:
-            draw_summary(console, summary)
+        console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+        draw_summary(console, summary)
         return [line.rstrip() for line in console.export_text().splitlines()]
 
     def test_a_small_run_has_a_row_for_each_task(self) -> None:

@@ -9,6 +9,7 @@ from graflow.cli._load import Target, parse
 
 from .conftest import Call, Script
 
+NEVER_BUILT = "is a builder that was never built; add .build()\n"
 ONE = """
     @task
     def hello() -> str:
@@ -164,7 +165,7 @@ class TestModules:
         (
             "",
             "flow.py",
-            "Error: flow.py has no workflow; define one at its top level: workflow = Workflow.builder(...)....build()\n",
+            "Error: flow.py has no workflow; define one at its top level: flow = Workflow.builder(...)....build()\n",
         ),
         (
             "def make() -> Workflow[None, None]: ...",
@@ -185,8 +186,7 @@ class TestModules:
         (
             "def make():\n    return Workflow.builder('x')",
             "flow.py:make",
-            "Error: flow.py:make() gave a WorkflowBuilder, not a workflow: it is a builder that was never built; add "
-            ".build()\n",
+            f"Error: flow.py:make() gave a WorkflowBuilder, not a workflow: it {NEVER_BUILT}",
         ),
         (
             "def make(a, b, c=1): ...",
@@ -216,6 +216,11 @@ def test_what_means_no_workflow_says_why(
 ) -> None:
     script(body)
     assert call(command, target) == (2, "", message)
+
+
+@pytest.mark.parametrize(("args", "code"), [(["rnu"], 2), (["run"], 2), (["-h"], 0)])
+def test_calls_that_name_nothing(call: Call, args: list[str], code: int) -> None:
+    assert call(*args).code == code
 
 
 class TestCodeThatFails:

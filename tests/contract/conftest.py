@@ -21,15 +21,20 @@ KINDS: dict[str, dict[str, Any]] = {
 EVERY = {f"{name}-{keep}": {**options, "keep": keep} for keep in ("all", "returns") for name, options in KINDS.items()}
 
 
-@pytest.fixture(params=KINDS)
+#: One process takes a fifth of a second to start, so most tests start only a few.
+FEW = {**{name: KINDS[name] for name in ("inline", "threads-1", "threads-4")}, "processes": {"executor": "processes"}}
+
+
+@pytest.fixture(params=FEW)
 def runner(request: pytest.FixtureRequest) -> LocalRunner:
-    """Each kind of runner; all results are kept."""
-    return LocalRunner(**KINDS[request.param])
+    """Each executor; all results are kept."""
+    options = {"max_workers": 2, **FEW[request.param]}
+    return LocalRunner(**options)
 
 
 @pytest.fixture(params=EVERY)
 def every_runner(request: pytest.FixtureRequest) -> LocalRunner:
-    """Each kind of runner, also those that let go of results; only ``run.value`` can be read afterwards."""
+    """Every configuration, also those that let go of results; only ``run.value`` can be read afterwards."""
     return LocalRunner(**EVERY[request.param])
 
 

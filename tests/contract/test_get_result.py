@@ -30,7 +30,7 @@ def test_through_a_captured_block(every_runner: LocalRunner) -> None:
     assert wf.get_result("total") == 14  # outside of a task: of the last run
 
 
-def test_of_a_data_upstream_by_task_and_through_a_gate(every_runner: LocalRunner) -> None:
+def test_of_a_data_upstream_by_task_and_through_a_gate(runner: LocalRunner) -> None:
     with workflow("w") as wf:
         a, b = Task("a", lambda: "a"), Task("b", lambda: "b")
 
@@ -48,7 +48,7 @@ def test_of_a_data_upstream_by_task_and_through_a_gate(every_runner: LocalRunner
 
         rights = (a | b) >> (one(a.out) | two)
         rights >> last
-    assert wf.execute(runner=every_runner).value == (("a", "a", "b"), ("a", "b"))
+    assert wf.execute(runner=runner).value == (("a", "a", "b"), ("a", "b"))
 
 
 def test_from_a_nested_block(runner: LocalRunner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from graflow import LocalRunner, RunState, Task, Workflow, inputs, task, workflo
 from tests.contract.diary import Diary
 
 pytestmark = pytest.mark.timeout(60)
+
+
+CALLER: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
 def add(a: int, b: int = 10, *rest: int, c: int = 100, **more: int) -> int:
@@ -145,13 +149,13 @@ def test_a_diamond_runs_once_after_both_sides(every_runner: LocalRunner, diary: 
     assert in_order(diary, edges, ["top", "left", "right", "bottom"])
 
 
-def test_groups_order_every_right_after_every_left(every_runner: LocalRunner, diary: Diary) -> None:
+def test_groups_order_every_right_after_every_left(runner: LocalRunner, diary: Diary) -> None:
     lefts = [written(diary, f"left{k}") for k in range(3)]
     rights = [written(diary, f"right{k}") for k in range(3)]
     group = (lefts[0] | lefts[1] | lefts[2]) >> (rights[0] | rights[1] | rights[2])
     last = written(diary, "last")
     built = Workflow.of("w", *group.members, returns=last.after(*group.members))
-    assert built.run(runner=every_runner).value == "last"
+    assert built.run(runner=runner).value == "last"
     ids = [one.id for one in lefts + rights]
     edges = [(u.id, d.id) for u in lefts for d in rights] + [(d.id, "last") for d in rights]
     assert in_order(diary, edges, [*ids, "last"])
@@ -189,9 +193,23 @@ def test_a_long_chain_and_a_wide_fan(every_runner: LocalRunner) -> None:
     assert built.run(runner=every_runner).value == 301 * 100
 
 
-def test_a_workflow_without_tasks_has_no_value(every_runner: LocalRunner) -> None:
-    run = Workflow.builder("w").build().run(runner=every_runner)
+def test_a_workflow_without_tasks_has_no_value(runner: LocalRunner) -> None:
+    run = Workflow.builder("w").build().run(runner=runner)
     assert (run.value, run.state, dict(run.tasks)) == (None, RunState.SUCCEEDED, {})
+
+
+def test_bodies_see_the_context_variables_of_the_caller(near_runner: LocalRunner) -> None:
+    async def waits() -> str:
+        return CALLER.get()
+
+    plain, waiting, given = Task("plain", CALLER.get), Task("waiting", waits), Task("given", lambda: waits())
+    built = Workflow.builder("w").add_all([plain, waiting, given]).build()
+    token = CALLER.set("the caller")
+    try:
+        run = built.run(runner=near_runner)
+    finally:
+        CALLER.reset(token)
+    assert [run["plain"], run["waiting"], run["given"]] == ["the caller"] * 3
 
 
 def test_a_workflow_can_run_again(runner: LocalRunner) -> None:
@@ -204,7 +222,7 @@ def test_a_workflow_can_run_again(runner: LocalRunner) -> None:
 # ── workflow inputs, nested workflows ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_inputs_of_the_workflow_reach_the_tasks(every_runner: LocalRunner) -> None:
+def test_inputs_of_the_workflow_reach_the_tasks(runner: LocalRunner) -> None:
     source = inputs(Order)
     built = (
         Workflow.builder("w", inputs=Order)
@@ -212,8 +230,8 @@ def test_inputs_of_the_workflow_reach_the_tasks(every_runner: LocalRunner) -> No
         .add(Task("part", lambda size, name: (size, name)), source.sizes[1], name=source.name)
         .build()
     )
-    assert built.run(Order(name="a"), runner=every_runner).value == (2, "a")
-    assert built.run(Order(name="b", sizes=(5, 6)), runner=every_runner).value == (6, "b")
+    assert built.run(Order(name="a"), runner=runner).value == (2, "a")
+    assert built.run(Order(name="b", sizes=(5, 6)), runner=runner).value == (6, "b")
 
 
 def test_a_nested_workflow_is_one_task_with_many_inside(every_runner: LocalRunner) -> None:

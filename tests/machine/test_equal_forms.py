@@ -195,10 +195,16 @@ def same(a: Workflow[Any, Any], b: Workflow[Any, Any]) -> None:
     assert not a.diff(b)
     mine, theirs = a.compile(), b.compile()
     assert mine == theirs
-    for part in ("ids", "order", "levels", "upstream", "reads", "gates", "recipes"):
-        assert list(getattr(mine, part)) == list(getattr(theirs, part)), part
+    for part in ("ids", "returns", "function_of"):
+        assert _plain(getattr(mine, part)) == _plain(getattr(theirs, part)), part
     assert mine.to_json() == theirs.to_json()
-    assert list(mine.links()) == list(theirs.links())
+    assert [mine.ids[i] for i in mine.order if i < len(mine)] == [
+        theirs.ids[i] for i in theirs.order if i < len(theirs)
+    ]
+
+
+def _plain(part: Any) -> Any:
+    return part if isinstance(part, int | str) else list(part)
 
 
 @given(specs=graphs(), data=st.data())

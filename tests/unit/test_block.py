@@ -1,7 +1,5 @@
 """The block form: what is recorded, what is frozen at the exit, and how tasks read results of their upstreams."""
 
-# ruff: noqa: B018, B023
-
 import asyncio
 import threading
 import warnings
@@ -223,20 +221,23 @@ def test_a_function_of_another_task_under_the_same_id_is_refused() -> None:
 
 
 def test_a_definition_that_nothing_uses_is_a_template_and_a_warning() -> None:
-    with pytest.warns(TemplateWarning) as caught:
+    unused = Task("unused", lambda x: x)
+
+    def write() -> Block:
         with workflow("w") as wf:
             one()
+            Task("unused", unused.fn)
+        return wf
 
-            @task
-            def unused(x: int) -> int:
-                return x
-
+    with pytest.warns(TemplateWarning) as caught:
+        wf = write()
     assert ids(wf) == {"one"}
     line = unused.fn.__code__.co_firstlineno
-    assert [str(warning.message) for warning in caught] == [
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
         f"task 'unused' ({__file__}:{line}) in block 'w' has parameters without inputs, and nothing was made from it, "
         f"so it will not run; call it, wire it, or remove it"
-    ]
+    )
     assert caught[0].filename == __file__
 
 
@@ -748,9 +749,7 @@ def test_an_unknown_start_node_is_refused() -> None:
         one.named("extract")()
     with pytest.raises(UnknownTaskError) as caught:
         wf.execute(start_node="extrct", runner=INLINE)
-    assert str(caught.value) == (
-        "workflow 'w' has no task 'extrct' to start from; did you mean 'extract'? Else add it"
-    )
+    assert str(caught.value) == ("workflow 'w' has no task 'extrct' to start from; did you mean 'extract'? Else add it")
     with pytest.raises(UnknownTaskError, match=r"has no task 'zzz' to start from; add it$"):
         wf.execute(start_node="zzz", runner=INLINE)
 
@@ -823,8 +822,8 @@ def test_get_result_reads_direct_upstreams_only(how: str) -> None:
     error = run.tasks["reads"].error
     assert isinstance(error, ResultUnavailableError)
     assert str(error) == (
-        "task 'reads' reads the result of 'far', which is no direct upstream of it, so it may not have run yet; draw the "
-        "edge, far >> reads, or pass the result as an input"
+        "task 'reads' reads the result of 'far', which is no direct upstream of it, so it may not have run yet; draw "
+        "the edge, far >> reads, or pass the result as an input"
     )
 
 
@@ -840,6 +839,18 @@ def test_get_result_of_an_unknown_task_is_an_error(how: str) -> None:
     error = wf.execute(runner=RUNNERS[how], check=False).tasks["reads"].error
     assert isinstance(error, ResultUnavailableError)
     assert "'nowhere'" in str(error)
+
+
+@pytest.mark.parametrize("how", RUNNERS)
+def test_get_result_reads_through_a_gate(how: str) -> None:
+    with workflow("w") as wf:
+
+        @task
+        def reads() -> int:
+            return int(wf.get_result("one")) - int(wf.get_result(two))
+
+        (one | two) >> (reads | echo(1))
+    assert wf.execute(runner=RUNNERS[how])["reads"] == -1
 
 
 def test_get_result_in_an_async_task() -> None:

@@ -167,7 +167,7 @@ def test_an_order_beside_data_adds_nothing() -> None:
 def test_order_of_a_task_that_was_not_added_is_refused() -> None:
     with pytest.raises(UnknownTaskError) as caught:
         new().add(one).order(one, two).build()
-    assert str(caught.value) == "order() names task 'two', which was not added to workflow 'w'; add it"
+    assert str(caught.value) == "order() names task 'two', but workflow 'w' has no task 'two'; add it, or correct the reference"
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -472,7 +472,9 @@ def test_an_order_is_not_a_matter_of_types() -> None:
 
 def test_inputs_are_checked_as_results_are() -> None:
     src = inputs(Config)
-    with pytest.raises(WiringError, match=r"'inputs\(Config\)' cannot feed parameter 'x' of task 'double': Path cannot"):
+    with pytest.raises(
+        WiringError, match=r"'inputs\(Config\)' cannot feed parameter 'x' of task 'double': Path cannot"
+    ):
         build(double(src.path), model=Config)
     with pytest.raises(WiringError, match=r"has no attribute 'nme'; did you mean 'name'\?"):
         build(echo(src.row.nme), model=Config)  # type: ignore[attr-defined]
@@ -511,9 +513,7 @@ def test_a_cycle_is_shown_as_a_path() -> None:
     a, b, c = (one.named(name) for name in "abc")
     with pytest.raises(CycleError) as caught:
         build(a.after(c), b.after(a), c.after(b))
-    assert str(caught.value) == (
-        "tasks wait for each other in a circle: a -> b -> c -> a; remove one of these edges"
-    )
+    assert str(caught.value) == ("tasks wait for each other in a circle: a -> b -> c -> a; remove one of these edges")
 
 
 def test_a_task_that_waits_for_itself() -> None:

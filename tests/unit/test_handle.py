@@ -262,11 +262,11 @@ def test_async_tasks_under_way_are_cancelled() -> None:
 
 
 def test_an_async_task_may_end_as_it_likes() -> None:
-    entered = threading.Barrier(4)
+    entered = {end: threading.Event() for end in ("return", "fail", "cancel")}
 
     async def stubborn(end: str) -> str:
-        await asyncio.to_thread(entered.wait, PATIENCE)
         try:
+            entered[end].set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             await asyncio.sleep(0)  # what cleans up may wait
@@ -277,18 +277,17 @@ def test_an_async_task_may_end_as_it_likes() -> None:
         return end
 
     body = Task("stubborn", stubborn)
-    ends = ("return", "fail", "cancel")
-    built = Workflow.builder("w").add_all([body(end).named(end) for end in ends]).build()
+    built = Workflow.builder("w").add_all([body(end).named(end) for end in entered]).build()
     handle = LocalRunner().start(built, check=False)
-    entered.wait(PATIENCE)
-    # All three are past the barrier or about to be; the loop runs one at a time.
+    assert all(event.wait(PATIENCE) for event in entered.values())
     handle.cancel()
     run = handle.wait(PATIENCE)
-    assert {end: str(run.tasks[end].state) for end in ends if end != "cancel"} <= {
+    assert {end: str(run.tasks[end].state) for end in entered} == {
         "return": "succeeded",
         "fail": "failed",
-    }.items() or all(str(run.tasks[end].state) == "cancelled" for end in ends)
-    assert str(run.tasks["cancel"].state) == "cancelled"
+        "cancel": "cancelled",
+    }
+    assert run.state is RunState.CANCELLED
 
 
 def test_async_tasks_that_have_not_come_to_their_first_line_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,7 +403,7 @@ def test_runs_inside_of_a_running_event_loop(runner: LocalRunner) -> None:
         await asyncio.sleep(0)
         return 2
 
-    built = Workflow.builder("w").add(Task("one", one)).then(Task("waits", waits).after(Task("one", one))).build()
+    built = Workflow.builder("w").add(Task("one", one)).add(Task("waits", waits)).build()
 
     async def main() -> list[Any]:
         return [
@@ -413,7 +412,6 @@ def test_runs_inside_of_a_running_event_loop(runner: LocalRunner) -> None:
             (await patient(awaited(runner.start(built)))).value,
         ]
 
-    built = Workflow.builder("w").add(Task("one", one)).add(Task("waits", waits)).build()
     assert asyncio.run(main()) == [2, 2, 2]
 
 
@@ -425,21 +423,22 @@ def told(event: Event) -> tuple[str, str]:
 
 
 def check_order(events: list[Event], edges: list[tuple[str, str]]) -> None:
-    """Nothing before its cause, in the order of time, and the run around it all."""
+    """Nothing before its cause, neither in the list nor by the clock, and the run around it all."""
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunFinished)
-    times = [event.at for event in events]
-    assert times == sorted(times)
     place = {told(event): k for k, event in enumerate(events)}
     assert len(place) == len(events)  # nothing is told twice
-    for (name, id), k in place.items():
+    pairs = [(("RunStarted", ""), key) for key in place] + [(key, ("RunFinished", "")) for key in place]
+    for name, id in place:
         if name in ("TaskSucceeded", "TaskFailed"):
-            assert place["TaskStarted", id] < k
+            pairs.append((("TaskStarted", id), (name, id)))
     for u, d in edges:
-        if ("TaskStarted", d) in place:
-            assert place["TaskSucceeded", u] < place["TaskStarted", d]
-        if ("TaskSkipped", d) in place:
-            assert min(place.get((name, u), len(events)) for name in ("TaskFailed", "TaskSkipped")) < len(events)
+        pairs.append((("TaskSucceeded", u), ("TaskStarted", d)))
+        pairs.append((("TaskFailed", u), ("TaskSkipped", d)))
+    for cause, effect in pairs:
+        if effect in place and cause != effect and (effect[0] != "TaskSkipped" or cause in place):
+            assert place[cause] < place[effect]
+            assert events[place[cause]].at <= events[place[effect]].at
 
 
 DIAMOND = (
@@ -473,7 +472,10 @@ def test_events_tell_the_whole_story_in_order(executor: Any, workers: int, when:
     events = list(handle.events())
     assert Counter(map(told, events)) == TOLD
     check_order(events, EDGES)
-    assert asyncio.run(patient(collected(handle))) == events
+    # Whoever asks, and whenever: the same events, if perhaps not in the same order where there is none.
+    again = asyncio.run(patient(collected(handle)))
+    assert sorted(map(repr, again)) == sorted(map(repr, events))
+    check_order(again, EDGES)
     finished = events[-1]
     assert isinstance(finished, RunFinished)
     assert (finished.run, finished.state) == (handle.id, RunState.FAILED)
@@ -510,8 +512,11 @@ def test_who_comes_in_the_middle_hears_the_same(runner: LocalRunner, door: Door)
     for thread in threads:
         thread.join(PATIENCE)
     everything = first + list(early)
-    assert heard == [everything] * 3
     check_order(everything, [("door", "next")])
+    assert len(heard) == 3
+    for events in heard:
+        check_order(events, [("door", "next")])
+        assert sorted(map(repr, events)) == sorted(map(repr, everything))
 
 
 def test_async_listeners_hear_what_happens_while_it_happens(door: Door) -> None:
@@ -564,8 +569,7 @@ def test_events_of_a_cancelled_run(door: Door, when: str) -> None:
         ("TaskSucceeded", "door"),
         ("RunFinished", ""),
     ]
-    assert [event.at for event in events] == sorted(event.at for event in events)
-    assert events == heard
+    assert sorted(map(repr, events)) == sorted(map(repr, heard))
     assert isinstance(events[3], CancelRequested)
     assert events[3].reason == "enough"
     assert isinstance(events[5], TaskCancelled)

@@ -260,7 +260,9 @@ def test_a_set_or_key_that_is_a_placeholder_is_refused_by_the_set_itself() -> No
             echo(make(one.out))
 
 
-@pytest.mark.parametrize("hide", [lambda t: [t], lambda t: {"a": (t,)}, Plain, lambda t: {t}, lambda t: {t: 1}], ids=range(5))
+@pytest.mark.parametrize(
+    "hide", [lambda t: [t], lambda t: {"a": (t,)}, Plain, lambda t: {t}, lambda t: {t: 1}], ids=range(5)
+)
 def test_a_task_in_place_of_its_result_is_refused_wherever_it_is(hide: Callable[[Any], Any]) -> None:
     with pytest.raises(WiringError, match=r"is task 'one' itself; pass its result, one\.out$"):
         echo(hide(one))

@@ -1,7 +1,5 @@
 """A workflow inside a workflow: as one task, included under a prefix, renamed, and as a block in a block."""
 
-# ruff: noqa: B018
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,6 +270,13 @@ def test_the_id_of_a_nested_workflow_is_checked() -> None:
         Workflow.builder("w").add(flat().as_task("a/b")).build()
 
 
+def test_a_workflow_built_in_a_block_is_no_part_of_it_before_it_is_used() -> None:
+    with workflow("w") as wf:
+        inner = Workflow.builder("inner").add(double, 3).then(double.named("again")).build()
+        inner.as_task("sub") >> echo
+    assert set(wf.workflow.tasks) == {"sub/double", "sub/again", "sub", "echo"}
+
+
 # --- include ---
 
 
@@ -507,7 +512,8 @@ def test_wiring_from_outside_into_a_nested_block_is_no_template() -> None:
     assert wf.execute(runner=INLINE).value == 1
 
 
-def test_get_result_by_the_handle_of_a_nested_block() -> None:
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_get_result_by_the_handle_of_a_nested_block(executor: Any) -> None:
     with workflow("w") as wf:
         with workflow("inner") as inner:
             one()
@@ -523,7 +529,7 @@ def test_get_result_by_the_handle_of_a_nested_block() -> None:
                 return int(wf.get_result("inner/one"))
 
             one >> outer_handle
-    assert wf.execute(runner=INLINE).value == 1
+    assert wf.execute(runner=LocalRunner(executor, 2)).value == 1
     assert wf.get_result("inner/reads") == inner.get_result("reads") == 2
 
 
@@ -661,6 +667,15 @@ def test_an_empty_block_beside_others() -> None:
     assert edges(wf.workflow) == {("one", "two"), ("one", "echo"), ("echo", "two")}
 
 
+def test_an_order_goes_through_a_thousand_empty_blocks() -> None:
+    with workflow("w") as wf:
+        last: Any = one
+        for k in range(1_000):
+            last = last >> empty(f"empty_{k}")
+        last >> two
+    assert edges(wf.workflow) == {("one", "two")}
+
+
 def test_an_empty_block_at_the_ends_orders_nothing() -> None:
     with workflow("w") as wf:
         nothing = empty("nothing")
@@ -682,7 +697,9 @@ def test_a_block_that_was_not_opened_here_is_refused() -> None:
         one()
     with workflow("w"):
         two()
-        with pytest.raises(ConfigurationError, match=r"^block 'other' is ordered in 'w', but was not opened inside it$"):
+        with pytest.raises(
+            ConfigurationError, match=r"^block 'other' is ordered in 'w', but was not opened inside it$"
+        ):
             two >> other
 
 

@@ -4,9 +4,10 @@ Each is written the way people write it, with a case where it goes well and, whe
 trap is refused.
 """
 
-# ruff: noqa: B018, B023
+# ruff: noqa: B023 - late binding is a subject here
 
 import functools
+import itertools
 import operator
 import socket
 import sqlite3
@@ -179,7 +180,7 @@ def test_a_chain_from_configuration_by_block() -> None:
     with workflow("configured") as wf:
         tasks: list[Task[..., Any]] = [Task("start", lambda: 1)]
         tasks += [create_step(step) for step in CONFIG if step.enabled]
-        for left, right in zip(tasks, tasks[1:], strict=False):
+        for left, right in itertools.pairwise(tasks):
             left >> right
     assert wf.execute(runner=INLINE).value == 40
 
@@ -233,7 +234,7 @@ def test_batches_and_their_sum(executor: Any, count: int) -> None:
 
 
 def test_no_batches_at_all_are_a_warning_and_a_sum_of_nothing() -> None:
-    with pytest.warns(TemplateWarning, match="'process'"):
+    def write() -> Block:
         with workflow("batch") as wf:
 
             @task
@@ -242,6 +243,10 @@ def test_no_batches_at_all_are_a_warning_and_a_sum_of_nothing() -> None:
 
             parts = [process(batch).named(f"batch_{k}") for k, batch in batches_of([], 3)]
             Task("aggregate", lambda: sum(wf.get_result(part) for part in parts))
+        return wf
+
+    with pytest.warns(TemplateWarning, match="'process'"):
+        wf = write()
     assert wf.execute(runner=INLINE).value == 0
 
 
@@ -255,9 +260,7 @@ def test_batches_by_data_edges() -> None:
         return sum(parts)
 
     parts = [process(batch).named(f"batch_{k}") for k, batch in batches_of(list(range(1000)), 10)]
-    built = (
-        Workflow.builder("batch").add_all(parts).add(aggregate, parts=[part.out for part in parts]).build()
-    )
+    built = Workflow.builder("batch").add_all(parts).add(aggregate, parts=[part.out for part in parts]).build()
     assert built.run(runner=LocalRunner(max_workers=3)).value == sum(range(1000))
 
 
@@ -565,7 +568,8 @@ def test_what_can_travel() -> None:
 
     tasks = [
         Task("lambda", lambda: factor), Task("closure", lambda: helper(1)), Task("instance", lambda: holder.n),
-        Task("table", lambda: table["a"][1]), Task("partial", functools.partial(helper, 5)), Task("builtin", len)("abc"),
+        Task("table", lambda: table["a"][1]), Task("partial", functools.partial(helper, 5)),
+        Task("builtin", len)("abc"),
         Task("method", Configurable({"n": 1}).process), Task("class", Holder)(3),
     ]  # fmt: skip
     built = Workflow.builder("w").add_all(tasks).build(portable=True)

@@ -3,7 +3,9 @@
 import asyncio
 import copy
 import functools
-from collections.abc import AsyncIterator, Iterator
+import operator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +26,7 @@ from graflow import (
     WiringError,
     Workflow,
     task,
+    workflow,
 )
 
 INLINE = LocalRunner(executor="inline")
@@ -89,7 +92,9 @@ def test_a_timeout_may_be_a_timedelta() -> None:
     assert one.with_policy(timeout=timedelta(minutes=1)).policy.timeout == 60.0
 
 
-@pytest.mark.parametrize("fn", [lambda x: x + 10, functools.partial(lambda a, b: a + b, 10), (10).__add__], ids=range(3))
+@pytest.mark.parametrize(
+    "fn", [lambda x: x + 10, functools.partial(lambda a, b: a + b, 10), (10).__add__], ids=range(3)
+)
 def test_any_callable_makes_a_task(fn: Any) -> None:
     add_ten = Task("add_ten", fn)
     assert value_of(add_ten(32)) == 42
@@ -322,7 +327,9 @@ def test_a_positional_only_parameter_is_not_given_by_name() -> None:
 
     with pytest.raises(WiringError) as caught:
         strict(value=1)
-    assert str(caught.value) == "task 'strict' has no parameter 'value'; 'value' is positional-only, give it by position"
+    assert (
+        str(caught.value) == "task 'strict' has no parameter 'value'; 'value' is positional-only, give it by position"
+    )
 
 
 # --- named, after, policies ---
@@ -412,7 +419,9 @@ def test_every_part_of_a_task_counts(a: Task[..., Any], b: Task[..., Any]) -> No
 
 
 def test_a_policy_equals_its_other_spelling() -> None:
-    assert one.with_policy(timeout=30) == one.with_policy(timeout=30.0) == one.with_policy(timeout=timedelta(seconds=30))
+    assert (
+        one.with_policy(timeout=30) == one.with_policy(timeout=30.0) == one.with_policy(timeout=timedelta(seconds=30))
+    )
     assert one.with_policy() == one
 
 
@@ -420,7 +429,7 @@ def test_a_task_is_no_other_thing() -> None:
     assert one != "one"
     assert one != one.fn
     assert one is not None
-    assert one == one  # noqa: PLR0124
+    assert one == one
 
 
 class Rude:
@@ -619,7 +628,9 @@ def test_more_results_than_free_parameters_are_refused() -> None:
     assert str(caught.value) == (
         "2 results cannot feed task 'double', which has 1 free parameter ('x'); name the inputs in a call, or use fewer"
     )
-    with pytest.raises(WiringError, match=r"^3 results cannot feed task 'minus', which has 2 free parameters \('x', 'y'\)"):
+    with pytest.raises(
+        WiringError, match=r"^3 results cannot feed task 'minus', which has 2 free parameters \('x', 'y'\)"
+    ):
         (one | two | double) >> minus
 
 
@@ -675,6 +686,84 @@ def test_a_thousand_after_a_thousand_cost_their_sum() -> None:
     assert len(run.tasks) == 2000
     latest = max(run.tasks[each.id].started or 0.0 for each in lefts)
     assert latest <= min(run.tasks[each.id].started or 0.0 for each in rights)
+
+
+def calls_during(action: Callable[[], object]) -> int:
+    """How many Python calls an action makes: a measure that no other program on the machine disturbs."""
+    calls = 0
+
+    def count(_frame: Any, event: str, _arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def wide(n: int) -> Group[*tuple[Any, ...]]:
+    """As many tasks after as many tasks."""
+    tick = Task("tick", lambda: None)
+    sides: list[Any] = [
+        functools.reduce(operator.or_, (tick.named(f"{side}{k}") for k in range(n))) for side in ("a", "b")
+    ]
+    group: Group[*tuple[Any, ...]] = sides[0] >> sides[1]
+    return group
+
+
+def by_expression(n: int) -> Workflow[Any, Any]:
+    members = wide(n).members
+    return Workflow.of("wide", *members, returns=members[0])
+
+
+def by_block(n: int) -> Workflow[Any, Any]:
+    with workflow("wide") as wf:
+        wide(n)
+    return wf.workflow
+
+
+def by_builder(n: int) -> Workflow[Any, Any]:
+    lefts = [one.named(f"a{k}") for k in range(n)]
+    return Workflow.builder("wide").add_all([*lefts, *wide_rights(lefts)]).build()
+
+
+def wide_rights(lefts: list[Task[..., Any]]) -> tuple[Any, ...]:
+    rights: Any = functools.reduce(operator.or_, (one.named(f"b{k}") for k in range(len(lefts))))
+    members: tuple[Any, ...] = (functools.reduce(operator.or_, lefts) >> rights).members
+    return members
+
+
+@pytest.mark.parametrize("form", [by_expression, by_block, by_builder])
+def test_groups_after_groups_cost_their_sum_to_build(form: Callable[[int], Workflow[Any, Any]]) -> None:
+    form(10)  # what the first call loads is not part of the cost
+    small, large = calls_during(lambda: form(30)), calls_during(lambda: form(240))
+    assert large < 12 * small
+
+
+@pytest.mark.parametrize("what", ["compile", "fingerprint", "compare", "hash", "renamed"])
+def test_groups_after_groups_cost_their_sum_to_use(what: str) -> None:
+    def use(pair: list[Workflow[Any, Any]]) -> object:
+        a, b = pair
+        match what:
+            case "compile":
+                return a.compile()
+            case "fingerprint":
+                return a.fingerprint
+            case "compare":
+                return a == b
+            case "hash":
+                return hash(a)
+        return a.renamed("p")
+
+    def fresh(n: int) -> list[Workflow[Any, Any]]:
+        return [by_expression(n), by_expression(n)]
+
+    use(fresh(10))
+    small, large = fresh(30), fresh(240)
+    assert calls_during(lambda: use(large)) < 12 * calls_during(lambda: use(small))
 
 
 # --- long chains ---

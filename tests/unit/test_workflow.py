@@ -198,12 +198,12 @@ SAME: dict[str, tuple[Callable[[], Workflow[Any, Any]], Callable[[], Workflow[An
     ),
     "two gates": (
         lambda: of(
-            *((one.named("z") | two) >> (((one | two.named("y")) >> (echo(1) | double(1))).members[0] | minus(1, 2))).members,
-            ((one | two.named("y")) >> (echo(1) | double(1))).members[1],
+            *((one | two.named("y")) >> (echo(1) | double(1))).members,
+            *((one.named("z") | two) >> (echo(1) | minus(1, 2))).members,
         ),
         lambda: of(
-            echo(1).after(one, two.named("y"), one.named("z"), two), minus(1, 2).after(one.named("z"), two),
-            double(1).after(one, two.named("y")),
+            echo(1).after(one, two.named("y"), one.named("z"), two), double(1).after(one, two.named("y")),
+            minus(1, 2).after(one.named("z"), two),
         ),
     ),
     "order beside data": (lambda: of(double(one.out).after(one)), lambda: of(one >> double)),
@@ -421,7 +421,7 @@ def test_run_is_the_runner_running_the_workflow() -> None:
     ("built", "given", "message"),
     [
         (of(one), Sales(path=Path("a")), "workflow 'w' takes no inputs, but got "),
-        (Workflow.builder("w", inputs=Sales).add(one).build(), None, "workflow 'w' takes Sales; run it with an instance"),
+        (Workflow.builder("w", inputs=Sales).add(one).build(), None, "workflow 'w' takes Sales; run it with "),
         (Workflow.builder("w", inputs=Sales).add(one).build(), Other(path=Path("a")), "workflow 'w' takes Sales, not "),
         (Workflow.builder("w", inputs=Sales).add(one).build(), {"path": "a"}, "workflow 'w' takes Sales, not "),
     ],

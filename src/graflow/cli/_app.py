@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 
@@ -55,25 +56,30 @@ def run_app(args: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal cannot show must not end a run
             stream.reconfigure(errors="backslashreplace")
-    tracebacks = "--traceback" in args
-    code = 1
     try:
-        code = app.main(args, prog_name="graflow", standalone_mode=False) or 0
+        code = int(app.main(args, prog_name="graflow", standalone_mode=False) or 0)
         sys.stdout.flush()
-    except click.Abort:
-        click.echo("interrupted", err=True)
-        code = INTERRUPTED
-    except click.ClickException as error:
-        if tracebacks and error.__cause__ is not None:
-            click.echo(printable(full_traceback(error.__cause__)), err=True)
-        error.show()
-        code = error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of the help has seen enough
         discard()
         code = 0
+    except (click.Abort, click.ClickException) as error:
+        code = error.exit_code if isinstance(error, click.ClickException) else INTERRUPTED
+        with contextlib.suppress(BrokenPipeError):  # nobody reads what went wrong; the exit code still says so
+            _tell(error, tracebacks="--traceback" in args)
     except Exception as error:  # the last place where anything can be told
-        if tracebacks:
+        if "--traceback" in args:
             raise
-        kind = type(error).__name__
-        click.echo(f"Error: graflow itself failed: {kind}: {error}; add --traceback to see where", err=True)
+        code = 1
+        what = f"{type(error).__name__}: {error}"
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"Error: graflow itself failed: {what}; add --traceback to see where", err=True)
     return code
+
+
+def _tell(error: click.Abort | click.ClickException, *, tracebacks: bool) -> None:
+    if not isinstance(error, click.ClickException):
+        click.echo("interrupted", err=True)
+        return
+    if tracebacks and error.__cause__ is not None:
+        click.echo(printable(full_traceback(error.__cause__)), err=True)
+    error.show()

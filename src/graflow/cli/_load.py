@@ -224,7 +224,7 @@ def _offer(module: ModuleType, target: Target) -> str:
     makers = [name for name, value in vars(module).items() if inspect.isfunction(value) and _gives_workflow(value)]
     if makers and not target.name:
         return f"name the function that makes one: {target.with_name(makers[0])}"
-    return "define one at its top level: workflow = Workflow.builder(...)....build()"
+    return "define one at its top level: flow = Workflow.builder(...)....build()"
 
 
 def _gives_workflow(function: Any) -> bool:

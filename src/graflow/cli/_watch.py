@@ -115,6 +115,7 @@ class Watch:
                 raise
             self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
             if self._handle.state is RunState.RUNNING:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end has come; a third Ctrl-C has nothing to add
                 left = [record.id for record in self._handle.tasks.values() if record.state is TaskState.RUNNING]
                 raise Abandoned(f"abandoned while {', '.join(left) or 'it ended'} still ran") from None
         else:

@@ -16,8 +16,14 @@ from graflow.errors import ConfigurationError, DefinitionError, DuplicateTaskErr
 AnyTask = Task[..., Any]
 
 
-def referenced(task: AnyTask) -> Iterator[AnyTask]:
-    """The tasks that a task mentions, in its inputs and edges."""
+def referenced(task: AnyTask, gates: set[int] | None = None) -> Iterator[AnyTask]:
+    """The tasks that a task mentions, in its inputs and edges.
+
+    Args:
+        task: the reader.
+        gates: identities of the gates to leave out, because their members were given before; grows. Without it, asking
+            all readers of a gate costs readers times members.
+    """
     extra = task._extra
     more = (*extra[0], *(value for _, value in extra[1])) if extra is not None else ()
     for value in (*task._bound, *more):
@@ -29,15 +35,19 @@ def referenced(task: AnyTask) -> Iterator[AnyTask]:
                 if not isinstance(source := ref.__graflow_source__, InputSource):
                     yield source
     for edge in task._edges:
-        if isinstance(edge, Gate):
-            yield from edge.members
-        else:
+        if not isinstance(edge, Gate):
             yield edge
+        elif gates is None:
+            yield from edge.members
+        elif id(edge) not in gates:
+            gates.add(id(edge))
+            yield from edge.members
 
 
 def reachable(tasks: Iterable[AnyTask]) -> list[AnyTask]:
     """These tasks and all that they mention, each object once, in order of discovery."""
     seen: dict[int, AnyTask] = {}
+    gates: set[int] = set()
     stack = list(tasks)[::-1]
     while stack:
         task = stack.pop()
@@ -45,7 +55,7 @@ def reachable(tasks: Iterable[AnyTask]) -> list[AnyTask]:
             raise ConfigurationError(f"a workflow is made of tasks, not of {task!r}; make one with @task")
         if id(task) not in seen:
             seen[id(task)] = task
-            stack.extend(referenced(task))
+            stack.extend(referenced(task, gates))
     return list(seen.values())
 
 
@@ -94,19 +104,12 @@ def _merged(name: str, versions: list[AnyTask]) -> AnyTask:
         elif other._extra is not None and not same_extra(extra, other._extra):
             raise DuplicateTaskError(duplicate_message(name, first, other))
         edges.update((edge_key(edge), edge) for edge in other._edges)
-    policies = {version._policy for version in versions if version._policy is not None}
-    if len(policies) > 1 or (policies and any(v._policy is None and _says_something(v) for v in versions)):
+    if any(version._policy != first._policy for version in versions):
         raise DuplicateTaskError(
             f"task {first.id!r} is in workflow {name!r} with different policies (defined at "
             f"{first._definition.site}); give one of them another id, .named('...')"
         )
-    last = next((v for v in versions if v._policy is not None), first)
-    return changed(last, bound=tuple(bound), extra=extra, edges=tuple(edges.values()))
-
-
-def _says_something(task: AnyTask) -> bool:
-    """A bare reference (as a pickled placeholder holds) says nothing about policies."""
-    return bool(task._edges) or task._extra is not None or any(value is not UNBOUND for value in task._bound)
+    return changed(first, bound=tuple(bound), extra=extra, edges=tuple(edges.values()))
 
 
 def _contradiction(name: str, task: AnyTask, k: int, one: Any, other: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graflow.core._definition import UNBOUND
 from graflow.core._digest import Memo, digest_callable, digest_value
-from graflow.core._inputs import Template
+from graflow.core._inputs import Template, plain
 from graflow.core._structure import Structure
 from graflow.core.placeholder import InputSource, Placeholder
 
@@ -80,17 +80,15 @@ def _input_digest(value: Any, memo: Memo) -> bytes:
         return b"ref " + whence + (digest_value(path, memo=memo) if path else b"")
     if type(value) is Template and value.refs:
         whole = sha256(value.kind.__name__.encode())
-        for key in value.keys or ():
-            whole.update(digest_value(key, memo=memo))
-        for item in value.items:
-            whole.update(_input_digest(item, memo))
+        items = [_input_digest(item, memo) for item in value.items]
+        if value.keys is not None:  # the order of a dict does not count
+            keys = (digest_value(key) for key in value.keys)
+            items = sorted(key + sha256(item).digest() for key, item in zip(keys, items, strict=True))
+        for item in items:
+            whole.update(len(item).to_bytes(8, "big") + item)
         return b"of " + whole.digest()
     # Not through the memo: a container is put together anew here, and its identity means nothing afterwards.
-    return b"is " + digest_value(_plain(value))
-
-
-def _plain(part: Any) -> Any:
-    return part.filled(_plain) if type(part) is Template else part
+    return b"is " + digest_value(plain(value))
 
 
 class _OrderDigests:

@@ -23,7 +23,7 @@ MAX_COPIED_LEAVES = 10_000
 MAX_COPIED_DEPTH = 100
 
 #: Types that neither change nor hide a placeholder.
-ATOMS: frozenset[type] = frozenset({int, str, float, bool, type(None), bytes, complex, type(...), type, range, slice})
+ATOMS: frozenset[type] = frozenset({int, str, float, bool, type(None), bytes, complex, type(...), type, range})
 CONTAINERS: frozenset[type] = frozenset({list, tuple, dict, set, frozenset})
 
 
@@ -145,9 +145,9 @@ def _survey(root: Any, owner: str, parameter: str) -> tuple[int, Placeholder | N
                     f"or dict value"
                 )
             found = value
-        elif isinstance(value, Task | Group):
-            what = f"task {value.id!r}" if isinstance(value, Task) else "a group of tasks"
-            cure = f"pass its result, {value.id}.out" if isinstance(value, Task) else "pass the results one by one"
+        elif issubclass(cls, Task | Group):
+            what = f"task {value.id!r}" if issubclass(cls, Task) else "a group of tasks"
+            cure = f"pass its result, {value.id}.out" if issubclass(cls, Task) else "pass the results one by one"
             raise WiringError(f"input {parameter!r} of task {owner!r} is {what} itself; {cure}")
         elif (inside := _inside(value, hiding)) is None:
             leaves += 1
@@ -159,25 +159,47 @@ def _survey(root: Any, owner: str, parameter: str) -> tuple[int, Placeholder | N
 
 
 def _inside(value: Any, hiding: str) -> Iterable[tuple[Any, str]] | None:
-    """What lies in a value, with the reason why a placeholder there would be lost; None for a leaf."""
+    """What lies in a value, with the reason why a placeholder there would be lost; None for a leaf.
+
+    Asks types only, and iterates as the builtin types do: a user's own methods may do anything.
+    """
     cls = type(value)
     if cls is list or cls is tuple:
         return ((item, hiding) for item in value)
     if cls is dict:
         return [*((item, hiding) for item in value.values()), *((key, "a dict key") for key in value)]
-    if isinstance(value, set | frozenset):
-        return ((item, "a set") for item in value)
+    for base in (set, frozenset):
+        if issubclass(cls, base):
+            return ((item, "a set") for item in base.__iter__(value))
     where = f"a {cls.__name__}"
-    if isinstance(value, list | tuple):
-        return ((item, where) for item in value)
-    if isinstance(value, dict):
-        return ((item, where) for pair in value.items() for item in pair)
-    if not isinstance(value, type):
-        if hasattr(cls, "__dataclass_fields__"):
-            return ((getattr(value, name, None), where) for name in cls.__dataclass_fields__)
-        if hasattr(cls, "model_fields"):
-            return ((item, where) for item in value.__dict__.values())
+    if issubclass(cls, list):
+        return ((item, where) for item in list.__iter__(value))
+    if issubclass(cls, tuple):
+        return ((item, where) for item in tuple.__iter__(value))
+    if issubclass(cls, dict):
+        return ((item, where) for pair in dict.items(value) for item in pair)
+    if cls is slice:
+        return ((item, where) for item in (value.start, value.stop, value.step))
+    if issubclass(cls, type):
+        return None
+    if _has(cls, "__dataclass_fields__"):
+        return ((_field(value, name), where) for name in cls.__dataclass_fields__)
+    if _has(cls, "__pydantic_fields__"):
+        parts = (_field(value, f"__pydantic_{part}__") for part in ("extra", "private"))
+        fields = (*object.__getattribute__(value, "__dict__").values(), *(part for part in parts if part))
+        return ((item, where) for item in fields)
     return None
+
+
+def _has(cls: type, name: str) -> bool:
+    return any(name in base.__dict__ for base in cls.__mro__)
+
+
+def _field(value: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(value, name)
+    except Exception:  # noqa: BLE001  # a field that was never set, or a descriptor that refuses: nothing hides there
+        return None
 
 
 # ── equality ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +233,7 @@ def same_input(a: Any, b: Any, *, by_id: bool = False) -> bool:
                 return False
             if a.keys is not None and b.keys is not None:
                 if not a.refs and not b.refs:
-                    if not same(a.filled(_plain), b.filled(_plain)):
+                    if not same(a.filled(plain), b.filled(plain)):
                         return False
                     continue
                 if not same(frozenset(a.keys), frozenset(b.keys)):
@@ -219,7 +241,7 @@ def same_input(a: Any, b: Any, *, by_id: bool = False) -> bool:
                 by_key = dict(zip(b.keys, b.items, strict=True))
                 stack.extend((item, by_key[key]) for key, item in zip(a.keys, a.items, strict=True))
             elif a.kind in (set, frozenset):
-                if not same(a.filled(_plain), b.filled(_plain)):
+                if not same(a.filled(plain), b.filled(plain)):
                     return False
             else:
                 stack.extend(zip(a.items, b.items, strict=True))
@@ -240,8 +262,9 @@ def same_extra(a: Extra | None, b: Extra | None, *, by_id: bool = False) -> bool
     )
 
 
-def _plain(part: Any) -> Any:
-    return part.filled(_plain) if type(part) is Template else part
+def plain(part: Any) -> Any:
+    """A constant input as the user passed it."""
+    return part.filled(plain) if type(part) is Template else part
 
 
 def spelling(part: object) -> str:
@@ -249,11 +272,9 @@ def spelling(part: object) -> str:
     if isinstance(part, Placeholder):
         return source_spelling(part)
     if isinstance(part, Template):
-        return (
-            f"a {part.kind.__name__} with {', '.join(map(source_spelling, part.refs[:3]))}"
-            if part.refs
-            else "a container"
-        )
+        if part.refs:
+            return f"a {part.kind.__name__} with {', '.join(map(source_spelling, part.refs[:3]))}"
+        part = plain(part)
     try:
         return reprlib.repr(part)
     except Exception:  # noqa: BLE001  # a user's own __repr__ may fail, and must not hide the message around it

@@ -18,7 +18,7 @@ from graflow.core.checks import caller_level, end_stage, legal_ids
 from graflow.core.group import Gate, Group, is_block
 from graflow.core.placeholder import InputSource, Placeholder, make_placeholder
 from graflow.core.task import Task, changed, make_task
-from graflow.errors import DuplicateTaskError, TemplateWarning
+from graflow.errors import DefinitionError, DuplicateTaskError, TemplateWarning, UnknownTaskError
 
 if TYPE_CHECKING:
     from graflow.core.block import Block, Record
@@ -67,8 +67,9 @@ def build_block(block: Block) -> Workflow[Any, Any]:
     if len(scopes) > 1:
         _write_paths(scopes, homes)
     flat = {task.id: task for scope in scopes for task in scope.tasks.values()}
-    for scope in reversed(scopes):  # inner orders first: they decide where a block begins and ends
-        _draw_orders(scope, flat)
+    # Inner orders first: they decide where a block begins and ends.
+    errors = [error for scope in reversed(scopes) for error in _draw_orders(scope, flat, homes)]
+    end_stage(block.name, errors)
     returns = _last(scopes)
     own = [flat[task.id] for task in root.tasks.values()]
     nested = [flat[task.id] for scope in scopes[1:] for task in scope.tasks.values()]
@@ -116,9 +117,10 @@ def _scope_of(scope: Scope, task: AnyTask, homes: dict[int, Scope]) -> Scope | N
 
 def _collect_references(scope: Scope, homes: dict[int, Scope]) -> None:
     seen: set[int] = set()
+    gates: set[int] = set()
     stack = [task for versions in scope.versions.values() for task in versions]
     while stack:
-        for mentioned in referenced(stack.pop()):
+        for mentioned in referenced(stack.pop(), gates):
             if id(mentioned) in seen:
                 continue
             seen.add(id(mentioned))
@@ -155,6 +157,7 @@ def check_names(root: Scope, scopes: list[Scope]) -> None:
 def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
     """Give every task its path id, and every reference the path id of what it means."""
     bare: dict[str, AnyTask] = {}
+    gates: dict[tuple[str, int], Gate] = {}
 
     def target(scope: Scope, task: AnyTask) -> AnyTask:
         home = _scope_of(scope, task, homes)
@@ -177,9 +180,12 @@ def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
         return value
 
     def edge(scope: Scope, value: Any) -> Any:
-        if isinstance(value, Gate):
-            return Gate(tuple(target(scope, member) for member in value.members))
-        return target(scope, value)
+        if not isinstance(value, Gate):
+            return target(scope, value)
+        key = scope.path, id(value)
+        if key not in gates:
+            gates[key] = Gate(tuple(target(scope, member) for member in value.members))
+        return gates[key]
 
     for scope in scopes:
         for id, task in scope.tasks.items():
@@ -198,9 +204,10 @@ def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
             )
 
 
-def _draw_orders(scope: Scope, flat: dict[str, AnyTask]) -> None:
+def _draw_orders(scope: Scope, flat: dict[str, AnyTask], homes: dict[int, Scope]) -> list[DefinitionError]:
     """Turn orders between blocks into edges between the last tasks of one and the first of the other."""
     inner = {id(one.block): one for one in scope.inner}
+    unknown: dict[str, DefinitionError] = {}
 
     def members(side: Any) -> tuple[Any, ...]:
         return side.members if isinstance(side, Group) else (side,)
@@ -208,41 +215,68 @@ def _draw_orders(scope: Scope, flat: dict[str, AnyTask]) -> None:
     def is_empty(one: Any) -> bool:
         return is_block(one) and not any(s.tasks for s in inner[id(one)].all())
 
+    def ids(one: Any, end: int) -> list[str]:
+        if is_block(one):
+            return [] if is_empty(one) else _ends(inner[id(one)], flat)[end]
+        home = _scope_of(scope, one, homes)
+        path_id = (home.path if home is not None else scope.path) + one.id
+        if path_id in flat:
+            return [path_id]
+        unknown[path_id] = UnknownTaskError(
+            f"block {scope.block.name!r} orders task {one.id!r}, which is neither in it nor in a block around it; "
+            f"make the task there, or draw the order in a block around both"
+        )
+        return []
+
     before_empty: dict[int, list[Any]] = {}
     for left, right in scope.block._orders:
         for one in members(right):
             if is_empty(one):
                 before_empty.setdefault(id(one), []).extend(members(left))
 
-    def last(side: Iterable[Any], seen: frozenset[int] = frozenset()) -> Iterator[str]:
-        for one in side:
-            if is_empty(one):  # nothing runs there: what comes after it comes after what is before it
-                if id(one) not in seen:
-                    yield from last(before_empty.get(id(one), ()), seen | {id(one)})
-            elif is_block(one):
-                yield from _ends(inner[id(one)], flat)[1]
-            else:
-                yield scope.path + one.id
-
-    def first(one: Any) -> list[str]:
-        if is_empty(one):
-            return []
-        return _ends(inner[id(one)], flat)[0] if is_block(one) else [scope.path + one.id]
+    def last(side: Iterable[Any]) -> Iterator[str]:
+        seen: set[int] = set()
+        stack = list(side)[::-1]
+        while stack:
+            one = stack.pop()
+            if not is_empty(one):
+                yield from ids(one, 1)
+            elif id(one) not in seen:  # nothing runs there: what comes after it comes after what is before it
+                seen.add(id(one))
+                stack.extend(reversed(before_empty.get(id(one), ())))
 
     for left, right in scope.block._orders:
         lefts = tuple(flat[task_id] for task_id in dict.fromkeys(last(members(left))))
-        rights = [task_id for one in members(right) for task_id in first(one)]
+        rights = [task_id for one in members(right) for task_id in ids(one, 0)]
         edges: tuple[Any, ...] = (Gate(lefts),) if len(lefts) > 1 and len(rights) > 1 else lefts
         for task_id in rights:
             flat[task_id] = changed(flat[task_id], edges=(*flat[task_id]._edges, *edges))
+    return list(unknown.values())
 
 
 def _ends(scope: Scope, flat: dict[str, AnyTask]) -> tuple[list[str], list[str]]:
     """The ids of the tasks of a block that nothing in it comes before, and of those that nothing in it follows."""
-    ids = {task.id for one in scope.all() for task in one.tasks.values()}
-    follows = {id: [u.id for u in referenced(flat[id]) if u.id in ids] for id in sorted(ids)}
-    leads = {u for ups in follows.values() for u in ups}
-    return [id for id, ups in follows.items() if not ups], [id for id in follows if id not in leads]
+    ids = sorted({task.id for one in scope.all() for task in one.tasks.values()})
+    own = set(ids)
+    inside: dict[int, bool] = {}  # gate → whether one of its members is in the block
+    leads: set[str] = set()
+    first: list[str] = []
+    for task_id in ids:
+        task = flat[task_id]
+        ups = {u.id for u in referenced(task, set(_gates(task)))} & own
+        for edge in task._edges:
+            if isinstance(edge, Gate) and id(edge) not in inside:
+                members = {member.id for member in edge.members} & own
+                inside[id(edge)] = bool(members)
+                leads |= members
+        leads |= ups
+        if not ups and not any(inside[gate] for gate in _gates(task)):
+            first.append(task_id)
+    return first, [task_id for task_id in ids if task_id not in leads]
+
+
+def _gates(task: AnyTask) -> list[int]:
+    return [id(edge) for edge in task._edges if isinstance(edge, Gate)]
 
 
 def _last(scopes: list[Scope]) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graflow.core._definition import UNBOUND, Definition
 from graflow.core._inputs import Template, same_extra, same_input
 from graflow.core.group import Gate
-from graflow.core.placeholder import InputSource, Path, Placeholder
+from graflow.core.placeholder import InputSource, Placeholder
 from graflow.core.task import Task
 
 if TYPE_CHECKING:
@@ -87,10 +87,9 @@ class Structure:
         n = len(self.tasks)
         if all(u < n for u in self.upstream[i]):
             return self.upstream[i]
-        flat: dict[int, None] = {}
-        for u in self.upstream[i]:
-            flat.update(dict.fromkeys((u,) if u < n else self.gates[u - n]))
-        return tuple(flat)
+        data = self.upstream[i][: self.reads[i]]
+        ordered = {m for u in self.upstream[i][self.reads[i] :] for m in ((u,) if u < n else self.gates[u - n])}
+        return (*data, *sorted(ordered.difference(data)))
 
 
 def compatible(reference: AnyTask, added: AnyTask) -> bool:
@@ -100,11 +99,17 @@ def compatible(reference: AnyTask, added: AnyTask) -> bool:
     return (
         reference._definition.fn is added._definition.fn
         and all(
-            carried is UNBOUND or same_input(carried, own)
+            carried is UNBOUND or same_input(carried, own) or ("/" in added._id and _reads_inputs(carried))
             for carried, own in zip(reference._bound, added._bound, strict=True)
         )
         and (reference._extra is None or same_extra(reference._extra, added._extra))
     )
+
+
+def _reads_inputs(value: Any) -> bool:
+    """Does this stand for the inputs of a workflow? Where it was included, something else stands in their place."""
+    refs = value.refs if type(value) is Template else (value,)
+    return any(type(ref) is Placeholder and type(ref.__graflow_source__) is InputSource for ref in refs)
 
 
 def arrange(tasks: Iterable[AnyTask]) -> Structure:
@@ -140,7 +145,8 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
             if cls is Placeholder:
                 source = value.__graflow_source__
                 if type(source) is InputSource:
-                    _check_inputs(problems, structure, i, k, value, model)
+                    name = definition.shape.names[k]
+                    _link_one(problems, structure, i, (name, name), value, model, ups)
                     continue
                 u = index.get(source._id, -1)
                 if u < 0:
@@ -150,12 +156,16 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
                 if producer is not source and not compatible(source, producer):
                     problems.clashing.append(Reference(i, definition.shape.names[k], source))
                 elif producer._definition not in seen[k] or value.__graflow_path__:
-                    _check_edge(problems, i, k, task, producer, value.__graflow_path__, seen[k])
+                    name = definition.shape.names[k]
+                    before = len(problems.misfits)
+                    _link_one(problems, structure, i, (name, name), value, model, ups)
+                    if len(problems.misfits) == before and not value.__graflow_path__:
+                        seen[k].add(producer._definition)
                 if u not in ups:
                     ups.append(u)
             elif cls is Template:
-                if value.refs:
-                    _link_template(problems, structure, i, k, value, model, ups)
+                name = definition.shape.names[k]
+                _link_one(problems, structure, i, (name, name), value, model, ups)
             elif value is UNBOUND and k in required:
                 problems.unbound.append((i, k))
         if task._extra is not None:
@@ -224,87 +234,6 @@ class _Gates:
         structure.reads.extend([0] * len(structure.gates))
 
 
-def _check_inputs(
-    problems: Problems, structure: Structure, i: int, k: int, value: Placeholder, model: type[BaseModel] | None
-) -> None:
-    """An input that comes from the workflow's own inputs: the right model, and a type that fits."""
-    source = value.__graflow_source__
-    assert isinstance(source, InputSource)
-    task = structure.tasks[i]
-    parameter = task._definition.shape.parameter(k)
-    if model is None or not issubclass(model, source.model):
-        problems.foreign_inputs.append((i, parameter, source.model))
-        return
-    if k < len(task._definition.shape.names):
-        _check_types(
-            problems, i, parameter, f"inputs({source.model.__name__})", source.model, value.__graflow_path__, task
-        )
-
-
-def _check_edge(
-    problems: Problems, i: int, k: int, task: AnyTask, producer: AnyTask, path: Path, seen: set[Any]
-) -> None:
-    parameter = task._definition.shape.names[k]
-    before = len(problems.misfits)
-    _check_types(problems, i, parameter, producer._id, producer._definition.hints.result, path, task)
-    if not path and len(problems.misfits) == before:
-        seen.add(producer._definition)
-
-
-def _check_types(
-    problems: Problems, i: int, parameter: str, source: str, produced: Any, path: Path, task: AnyTask
-) -> None:
-    from graflow.core._hints import NoSuchProjection, describe, incompatible, project
-
-    wanted = task._definition.hints.params.get(parameter, Any)
-    try:
-        given = project(produced, path) if path else produced
-    except NoSuchProjection as error:
-        problems.misfits.append(Misfit(i, parameter, source, str(error)))
-        return
-    if incompatible(given, wanted):
-        problems.misfits.append(Misfit(i, parameter, source, f"{describe(given)} cannot feed {describe(wanted)}"))
-
-
-def _link_template(
-    problems: Problems,
-    structure: Structure,
-    i: int,
-    k: int,
-    template: Template,
-    model: type[BaseModel] | None,
-    ups: list[int],
-) -> None:
-    task = structure.tasks[i]
-    parameter = task._definition.shape.parameter(k)
-    _link_refs(problems, structure, i, parameter, template.refs, model, ups)
-    if k >= len(task._definition.shape.names) or template.kind not in (list, tuple, dict):
-        return
-    from graflow.core._hints import describe, incompatible
-
-    wanted = task._definition.hints.params.get(parameter, Any)
-    checked: set[Definition] = set()
-    for item in template.items:
-        if type(item) is not Placeholder or item.__graflow_path__ or isinstance(item.__graflow_source__, InputSource):
-            continue
-        producer = item.__graflow_source__
-        if producer._definition in checked:
-            continue
-        checked.add(producer._definition)
-        held = producer._definition.hints.result
-        given = _container_hint(template.kind, held)
-        if incompatible(given, wanted):
-            problems.misfits.append(
-                Misfit(i, parameter, producer._id, f"{describe(given)} cannot feed {describe(wanted)}")
-            )
-
-
-def _container_hint(kind: type, item: Any) -> Any:
-    if kind is dict:
-        return dict[Any, item]
-    return tuple[item, ...] if kind is tuple else list[item]
-
-
 def _link_refs(
     problems: Problems,
     structure: Structure,
@@ -333,14 +262,43 @@ def _link_refs(
 
 
 def _link_extra(
-    problems: Problems, structure: Structure, i: int, task: AnyTask, model: type[BaseModel] | None, ups: list[int]
+    problems: Problems,
+    structure: Structure,
+    i: int,
+    task: AnyTask,
+    model: type[BaseModel] | None,
+    ups: list[int],
 ) -> None:
     assert task._extra is not None
     shape = task._definition.shape
-    pairs = [(f"*{shape.varargs}", value) for value in task._extra[0]] + list(task._extra[1])
-    for parameter, value in pairs:
-        refs = value.refs if type(value) is Template else (value,) if type(value) is Placeholder else ()
-        _link_refs(problems, structure, i, parameter, refs, model, ups)
+    surplus, named = task._extra
+    for value in surplus:
+        _link_one(problems, structure, i, (f"*{shape.varargs}", shape.varargs), value, model, ups)
+    for name, value in named:
+        _link_one(problems, structure, i, (name, shape.varkw), value, model, ups)
+
+
+def _link_one(
+    problems: Problems,
+    structure: Structure,
+    i: int,
+    parameter: tuple[str, str | None],
+    value: Any,
+    model: type[BaseModel] | None,
+    ups: list[int],
+) -> None:
+    """Link one input that is no plain result: what it is called, and the name under which its type is written."""
+    refs = value.refs if type(value) is Template else (value,) if type(value) is Placeholder else ()
+    if not refs:
+        return
+    before = len(problems.unknown) + len(problems.clashing) + len(problems.foreign_inputs)
+    _link_refs(problems, structure, i, parameter[0], refs, model, ups)
+    if len(problems.unknown) + len(problems.clashing) + len(problems.foreign_inputs) == before:
+        from graflow.core._wiring import misfit
+
+        found = misfit(structure.tasks[i], parameter[1], value, structure)
+        if found is not None:
+            problems.misfits.append(Misfit(i, parameter[0], *found))
 
 
 def sort(structure: Structure) -> bool:
@@ -372,6 +330,9 @@ def sort(structure: Structure) -> bool:
                     levels[d] = level
                 if not left:
                     order.append(d)
+    # Level by level, and by id within one: as canonical as the indexes, whether tasks are ordered through gates or not.
+    order.sort()
+    order.sort(key=[2 * level + (i < n) for i, level in enumerate(levels)].__getitem__)
     structure.downstream = downstream
     structure.order = order
     structure.levels = levels

@@ -43,6 +43,14 @@ class QueueBackend(enum.Enum):
 _NUMBERS = itertools.count()
 
 
+class _Everything(set[int]):
+    def __contains__(self, one: object) -> bool:
+        return True
+
+
+_EVERY_GATE: set[int] = _Everything()
+
+
 class Record:
     """One task that an open block has heard of, and what became of it.
 
@@ -255,7 +263,8 @@ class Block:
         return (home[0].path if home is not None else self.path) + task.id
 
     def _mark_referenced(self, task: Task[..., Any]) -> None:
-        for source in referenced(task):
+        # Gates are left out: whoever joined their members has marked them.
+        for source in referenced(task, _EVERY_GATE):
             found = self._homes.get(id(source))
             if found is not None:
                 found[1].used = True

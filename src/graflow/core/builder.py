@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -18,11 +19,12 @@ from typing import (
 )
 
 from graflow.core._nesting import KEEP, moved
+from graflow.core._recording import RECORDER
 from graflow.core.checks import end_stage, legal_ids
 from graflow.core.placeholder import make_placeholder
 from graflow.core.task import Task, changed
 from graflow.core.workflow import Workflow, build_workflow
-from graflow.errors import ConfigurationError, DefinitionError, UnknownTaskError, WiringError
+from graflow.errors import ConfigurationError, WiringError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -74,7 +76,7 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
             WiringError: the inputs do not fit the function's parameters.
         """
         _check_task(task, "add")
-        bound: Task[..., Any] = task(*args, **kwargs) if args or kwargs else task
+        bound = _bound(task, args, kwargs)
         return make_builder(self._name, self._model, self, bound, bound)
 
     def then(
@@ -88,8 +90,7 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
         _check_task(task, "then")
         if self._last is None:
             raise WiringError(f"then({task.id}) needs a task before it; start with .add({task.id}, ...)")
-        call = cast("Task[..., S]", task)
-        bound = call(make_placeholder(self._last), *args, **kwargs)
+        bound = _bound(task, (make_placeholder(self._last), *args), kwargs)
         return make_builder(self._name, self._model, self, bound, bound)
 
     def add_all(self, tasks: Iterable[Task[[], Any]]) -> Self:
@@ -166,8 +167,9 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
             else:
                 included.extend(item.tasks)
                 aliases.update(item.aliases)
+        mentioned = list(dict.fromkeys(task for order in orders for task in order.tasks))
         if orders:
-            tasks, included = _ordered(self._name, orders, tasks, included)
+            tasks, included = _ordered(orders, tasks, included)
         return build_workflow(
             self._name,
             tasks,
@@ -175,6 +177,7 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
             returns if returns is not None else self._last,
             included=included,
             aliases=aliases,
+            mentioned=mentioned,
             portable=portable,
         )
 
@@ -207,26 +210,34 @@ def make_builder(name: str, model: Any, before: Any, item: Any, last: Any) -> Wo
     return cast("WorkflowBuilder[Any, Any]", new)
 
 
+def _bound(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task[..., Any]:
+    """The task with inputs, unheard by a block that may be open around the builder."""
+    if not args and not kwargs:
+        return task
+    if RECORDER.get() is None:
+        return task(*args, **kwargs)
+    token = RECORDER.set(None)
+    try:
+        return task(*args, **kwargs)
+    finally:
+        RECORDER.reset(token)
+
+
 def _check_task(task: object, method: str) -> None:
     if not isinstance(task, Task):
         raise WiringError(f"{method}() takes a task, not {task!r}; make one with @task")
 
 
 def _ordered(
-    name: str, orders: list[_Order], tasks: list[Task[..., Any]], included: list[Task[..., Any]]
+    orders: list[_Order], tasks: list[Task[..., Any]], included: list[Task[..., Any]]
 ) -> tuple[list[Task[..., Any]], list[Task[..., Any]]]:
-    """Give each task the edges that ``order`` drew."""
+    """Give each task the edges that ``order`` drew; that it names the right tasks is checked with the references."""
+    added = {task.id: task for task in (*tasks, *included)}
     after: dict[str, list[Task[..., Any]]] = {}
     for order in orders:
-        for left, right in zip(order.tasks, order.tasks[1:], strict=False):
-            after.setdefault(right.id, []).append(left)
-    known = {task.id for task in tasks} | {task.id for task in included}
-    unknown: list[DefinitionError] = [
-        UnknownTaskError(f"order() names task {task.id!r}, which was not added to workflow {name!r}; add it")
-        for task in dict.fromkeys(task for order in orders for task in order.tasks)
-        if task.id not in known
-    ]
-    end_stage(name, unknown)
+        for left, right in pairwise(order.tasks):
+            if left.id in added:
+                after.setdefault(right.id, []).append(added[left.id])
 
     def extended(task: Task[..., Any]) -> Task[..., Any]:
         return changed(task, edges=(*task._edges, *after[task.id])) if task.id in after else task

@@ -15,10 +15,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._inputs import same_extra, same_input, spelling
-from graflow.core._structure import Problems, Reference, Structure, arrange, link, sort
+from graflow.core._structure import Problems, Reference, Structure, arrange, compatible, link, sort
 from graflow.errors import (
     CycleError,
     DefinitionError,
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
     from graflow.core.task import Task
 
+
+class Mention(NamedTuple):
+    """A reference to a task that is no edge, and how to say so."""
+
+    target: Task[..., Any]
+    what: str
+
+
 #: Longest legal id: a path of three still fits a file name.
 MAX_ID = 200
 _LEGAL = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_ID - 1}}}")
@@ -53,6 +61,7 @@ def checked(
     nested: Sequence[Task[..., Any]] = (),
     model: type[BaseModel] | None = None,
     aliases: Mapping[str, str] | None = None,
+    mentions: Sequence[Mention] = (),
 ) -> Structure:
     """Run all checks and give the structure of what was checked.
 
@@ -62,6 +71,7 @@ def checked(
         nested: tasks of included workflows, whose ids are paths and were checked when those were built.
         model: of the workflow's inputs.
         aliases: id of a nested workflow's task → id of the task whose result it passes on.
+        mentions: references that are no edges.
 
     Raises:
         DefinitionError: the offenders of the first stage that found any.
@@ -69,7 +79,7 @@ def checked(
     end_stage(name, legal_ids([task._id for task in tasks], name) + unique_ids([*tasks, *nested], name))
     structure = arrange([*tasks, *nested])
     problems = link(structure, model, aliases or {})
-    end_stage(name, references(structure, problems, name))
+    end_stage(name, references(structure, problems, name, mentions))
     end_stage(name, sources(structure, problems))
     end_stage(name, wiring(structure, problems, name, model))
     if not sort(structure):
@@ -150,35 +160,45 @@ def duplicate_message(name: str, one: Task[..., Any], other: Task[..., Any]) -> 
     )
 
 
-def references(structure: Structure, problems: Problems, name: str) -> list[DefinitionError]:
+def references(
+    structure: Structure, problems: Problems, name: str, mentions: Sequence[Mention] = ()
+) -> list[DefinitionError]:
     """Every reference means a task that was added, and says nothing of it that is not so."""
     errors: list[DefinitionError] = []
     ids = list(structure.index)
-    for count, reference in enumerate(problems.unknown):
-        reader = structure.tasks[reference.reader].id
-        hint = _close(reference.target.id, ids) if count < _HELPED else ""
+    unknown = [Mention(reference.target, _reads(structure, reference)) for reference in problems.unknown]
+    unknown += [mention for mention in mentions if mention.target.id not in structure.index]
+    for count, mention in enumerate(unknown):
+        hint = _close(mention.target.id, ids) if count < _HELPED else ""
         errors.append(
             UnknownTaskError(
-                f"task {reader!r} {_reads(reference)}, but workflow {name!r} has no task "
-                f"{reference.target.id!r}; {hint}add it, or correct the reference"
+                f"{mention.what}, but workflow {name!r} has no task {mention.target.id!r}; "
+                f"{hint}add it, or correct the reference"
             )
         )
-    for reference in problems.clashing:
-        reader = structure.tasks[reference.reader].id
-        added = structure.tasks[structure.index[reference.target.id]]
+    clashing = [Mention(reference.target, _reads(structure, reference)) for reference in problems.clashing]
+    clashing += [
+        mention
+        for mention in mentions
+        if mention.target.id in structure.index
+        and not compatible(mention.target, structure.tasks[structure.index[mention.target.id]])
+    ]
+    for mention in clashing:
+        added = structure.tasks[structure.index[mention.target.id]]
         errors.append(
             DuplicateTaskError(
-                f"task {reader!r} {_reads(reference)}, but means another task than the one of that id in workflow "
-                f"{name!r}: {_difference(reference.target, added)}; give one of them another id, .named('...')"
+                f"{mention.what}, but means another task than the one of that id in workflow {name!r}: "
+                f"{_difference(mention.target, added)}; give one of them another id, .named('...')"
             )
         )
     return errors
 
 
-def _reads(reference: Reference) -> str:
+def _reads(structure: Structure, reference: Reference) -> str:
+    reader = structure.tasks[reference.reader].id
     if reference.parameter:
-        return f"reads the result of {reference.target.id!r} for parameter {reference.parameter!r}"
-    return f"runs after {reference.target.id!r}"
+        return f"task {reader!r} reads the result of {reference.target.id!r} for parameter {reference.parameter!r}"
+    return f"task {reader!r} runs after {reference.target.id!r}"
 
 
 def _difference(reference: Task[..., Any], added: Task[..., Any]) -> str:

@@ -19,10 +19,11 @@ Us = TypeVarTuple("Us")
 class Gate:
     """One order of every right after every left: n + m edges in the plan instead of n × m."""
 
-    __slots__ = ("members",)
+    __slots__ = ("key", "members")
 
     def __init__(self, members: tuple[Task[..., Any], ...]) -> None:
         self.members = members
+        self.key = frozenset(edge_key(member) for member in members)
 
     def _bare(self) -> Gate:
         return Gate(tuple(member._bare() for member in self.members))
@@ -34,7 +35,7 @@ class Gate:
 def edge_key(edge: Task[..., Any] | Gate) -> Any:
     """What makes two order edges the same: id and callable of the upstream, or of all members of a gate."""
     if isinstance(edge, Gate):
-        return frozenset(edge_key(member) for member in edge.members)
+        return edge.key
     return edge._id, id(edge._definition.fn)
 
 

@@ -65,9 +65,11 @@ class Placeholder(_PlaceholderFields):
         return make_placeholder(source, (*path, ("attr", name)))
 
     def __getitem__(self, key: Any) -> Placeholder:
-        if isinstance(key, Placeholder):
+        parts = (key.start, key.stop, key.step) if type(key) is slice else key if type(key) is tuple else (key,)
+        hidden = next((part for part in parts if type(part) is Placeholder), None)
+        if hidden is not None:
             raise PlaceholderError(
-                f"{describe(self)} cannot be indexed by {describe(key)}: the key is known only while the workflow "
+                f"{describe(self)} cannot be indexed by {describe(hidden)}: the key is known only while the workflow "
                 f"runs; pass both to a task and index there"
             )
         return make_placeholder(self.__graflow_source__, (*self.__graflow_path__, ("item", key)))

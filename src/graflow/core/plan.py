@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._definition import UNBOUND
-from graflow.core._inputs import Template, spelling
+from graflow.core._inputs import Template, plain, spelling
 from graflow.core.placeholder import InputSource, Path, Placeholder, spelling_of_path
 
 if TYPE_CHECKING:
@@ -283,17 +283,18 @@ def _shown(value: Any) -> Any:
         parts = [_shown(item) for item in value.items]
         if value.keys is None:
             return {value.kind.__name__: parts}
-        return {"dict": {spelling(key): part for key, part in zip(value.keys, parts, strict=True)}}
+        return {"dict": dict(sorted((spelling(key), part) for key, part in zip(value.keys, parts, strict=True)))}
     from graflow.core._digest import digest_value
 
-    plain = value.filled(lambda part: part) if type(value) is Template else value
+    constant = plain(value)
     try:
-        text = json.dumps(plain)
-    except (TypeError, ValueError):
+        text = json.dumps(constant, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError):  # nothing that JSON knows, or keys of several types
         text = None
-    if text is not None and len(text) <= MAX_SHOWN:
-        return {"value": plain}
-    return {"type": f"{type(plain).__module__}.{type(plain).__qualname__}", "digest": digest_value(plain).hex()}
+    if text is not None and len(text) <= MAX_SHOWN and json.loads(text) == constant:
+        return {"value": json.loads(text)}
+    kind = type(constant)
+    return {"type": f"{kind.__module__}.{kind.__qualname__}", "digest": digest_value(constant).hex()}
 
 
 def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], array[int]]:

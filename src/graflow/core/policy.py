@@ -48,7 +48,7 @@ def make_policy(owner: str, fields: dict[str, Any]) -> Policy | None:
     if not given:
         return None
     try:
-        return Policy(**given)
+        policy = Policy(**given)
     except ValidationError as error:
         reasons = "; ".join(
             f"there is no policy {problem['loc'][0]!r}, only {', '.join(Policy.model_fields)}"
@@ -57,3 +57,4 @@ def make_policy(owner: str, fields: dict[str, Any]) -> Policy | None:
             for problem in error.errors()
         )
         raise ConfigurationError(f"task {owner!r}: {reasons}") from None
+    return policy if policy != Policy() else None

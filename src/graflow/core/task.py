@@ -269,8 +269,8 @@ class Task(_TaskFields, Generic[P, R_co]):
     # ── for the rest of core ────────────────────────────────────────────────────────────────────────────────────
 
     def _bare(self) -> Task[..., Any]:
-        """Id and callable alone: all that a reference to this task says."""
-        return make_task(self._id, self._definition, self._definition.shape.blank, None, (), None)
+        """Id, callable and policy, without inputs: all that a pickled reference to this task says."""
+        return make_task(self._id, self._definition, self._definition.shape.blank, None, (), self._policy)
 
     def _prepared(self, k: int, value: Any) -> Any:
         if value is UNBOUND or value is self._bound[k]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -20,10 +20,10 @@ from typing import (
 from graflow.core import _ports
 from graflow.core._inputs import same_extra, same_input
 from graflow.core._nesting import NESTED_ATTRIBUTE, expand, moved
-from graflow.core._structure import Structure, arrange, compatible, link, sort
-from graflow.core.checks import checked, end_stage, legal_ids
+from graflow.core._structure import Structure, arrange, link, sort
+from graflow.core.checks import Mention, checked, end_stage, legal_ids
 from graflow.core.task import Task
-from graflow.errors import ConfigurationError, DuplicateTaskError, UnknownTaskError
+from graflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -90,6 +90,7 @@ class Workflow(Generic[In, R_co]):
         """
         from graflow.core._collect import collect
 
+        check_name(name)
         merged = collect(name, [*tasks, returns])
         return cast("Workflow[None, S]", build_workflow(name, list(merged.values()), None, returns))
 
@@ -330,6 +331,7 @@ def build_workflow(
     paths: Iterable[Task[..., Any]] = (),
     included: Iterable[Task[..., Any]] = (),
     aliases: Mapping[str, str] | None = None,
+    mentioned: Sequence[Task[..., Any]] = (),
     portable: bool = False,
 ) -> Workflow[Any, Any]:
     """Check and freeze: ``tasks`` carry ids to be checked, those of ``paths`` and ``included`` were checked before.
@@ -340,25 +342,16 @@ def build_workflow(
     paths, inner_paths, found_paths = expand(paths)
     all_aliases = {**(aliases or {}), **found, **found_paths}
     nested = [*paths, *included, *inner, *inner_paths]
-    structure = checked(name, own, nested=nested, model=model, aliases=all_aliases)
-    workflow = _new_workflow(name, structure, model, _returned(name, structure, returns), all_aliases)
+    if isinstance(returns, Task):
+        outside = [Mention(returns, f"workflow {name!r} returns the result of task {returns.id!r}")]
+    else:
+        outside = []
+    outside += [Mention(task, f"order() names task {task.id!r}") for task in mentioned]
+    structure = checked(name, own, nested=nested, model=model, aliases=all_aliases, mentions=outside)
+    workflow = _new_workflow(name, structure, model, returns.id if isinstance(returns, Task) else returns, all_aliases)
     if portable:
         workflow.check_portable()
     return workflow
-
-
-def _returned(name: str, structure: Structure, returns: Task[..., Any] | str | None) -> str | None:
-    if returns is None or isinstance(returns, str):
-        return returns
-    i = structure.index.get(returns.id)
-    if i is None:
-        raise UnknownTaskError(f"workflow {name!r} returns the result of {returns.id!r}, which was not added; add it")
-    if not compatible(returns, structure.tasks[i]):
-        raise DuplicateTaskError(
-            f"workflow {name!r} returns task {returns.id!r}, but another task was added under that id; "
-            f"give one of them another id, .named('...')"
-        )
-    return returns.id
 
 
 def check_name(name: object) -> None:

@@ -93,6 +93,7 @@ class Execution:
         self.began = clock()
         self.fatal: BaseException | None = None
         self.finished_at: float | None = None
+        self.cancelled_at = 0.0
         self.readers: list[int] | None = _readers(plan) if keep == "returns" else None
         self.watched = False
         self._listeners: list[Callable[[Event | None], None]] = []
@@ -185,6 +186,7 @@ class Execution:
             now = clock()
             if self.machine.cancel_reason is not None or not self.machine.open:
                 return
+            self.cancelled_at = now
             self._emit(CancelRequested(reason, self.epoch + now))
             self.machine.cancel(reason)
             if not self.machine.open:
@@ -217,12 +219,17 @@ class Execution:
             self.watched = True
 
     def _tell(self, i: int, state: int) -> None:
-        self._emit(self._passive(i, state, clock()))
+        self._emit(self._passive_event(i, state))
 
-    def _passive(self, i: int, state: int, now: float) -> Event:
+    def _passive_event(self, i: int, state: int) -> Event:
+        """A task ended without a result or an error of its own."""
+        id, at = self.plan.ids[i], self.epoch + self._passive_end(i, state)
+        return TaskSkipped(id, self.reason(i) or "", at) if state == SKIPPED else TaskCancelled(id, at)
+
+    def _passive_end(self, i: int, state: int) -> float:
         if state == SKIPPED:
-            return TaskSkipped(self.plan.ids[i], self.reason(i) or "", self.epoch + now)
-        return TaskCancelled(self.plan.ids[i], self.epoch + now)
+            return self.ended[self.machine.skipped_for[i]]
+        return self.ended[i] if self.machine.attempts[i] else self.cancelled_at
 
     def _emit(self, event: Event) -> None:
         for listener in self._listeners:
@@ -236,32 +243,25 @@ class Execution:
         # Sorted by time, and where the clock stood still by plan order: an upstream ends before its downstream starts.
         past: list[tuple[float, int, Event]] = [(self.began, -1, RunStarted(self.id, self.epoch + self.began))]
         machine, ids = self.machine, self.plan.ids
-        last = self.finished_at if self.finished_at is not None else clock()
         for place, i in enumerate(self.plan.order):
             if i >= len(ids) or machine.states[i] < RUNNING:
                 continue
-            start, end, state = self.started[i], self.ended[i], machine.states[i]
-            if state in (SKIPPED, CANCELLED):
-                cause = machine.skipped_for.get(i)
-                at = self.ended[cause] if cause is not None else last
-                past.append((at, place, self._passive(i, state, at)))
-                continue
-            attempt = machine.attempts[i]
-            past.append((start, place, TaskStarted(ids[i], attempt, self.epoch + start, self.workers[self.worker[i]])))
+            end, state, attempt = self.ended[i], machine.states[i], machine.attempts[i]
+            start, worker = self.started[i], self.workers[self.worker[i]]
+            if attempt:
+                past.append((start, place, TaskStarted(ids[i], attempt, self.epoch + start, worker)))
             if state == SUCCEEDED:
                 past.append((end, place, TaskSucceeded(ids[i], attempt, self.epoch + end, end - start)))
             elif state == FAILED:
                 past.append((end, place, self._failed_event(i)))
+            elif state != RUNNING:
+                past.append((self._passive_end(i, state), place, self._passive_event(i, state)))
         if machine.cancel_reason is not None:
-            past.append((last, len(self.plan.order), CancelRequested(machine.cancel_reason, self.epoch + last)))
+            at = self.cancelled_at
+            past.append((at, -1, CancelRequested(machine.cancel_reason, self.epoch + at)))
         if self.finished_at is not None:
-            past.append(
-                (
-                    self.finished_at,
-                    len(self.plan.order) + 1,
-                    RunFinished(self.id, machine.outcome, self.epoch + self.finished_at),
-                )
-            )
+            at = self.finished_at
+            past.append((at, len(self.plan.order), RunFinished(self.id, machine.outcome, self.epoch + at)))
         past.sort(key=lambda entry: entry[:2])
         return (event for _, _, event in past)
 

@@ -35,17 +35,21 @@ def check_portable(workflow: Workflow[Any, Any]) -> None:
             if not found:
                 _warn_of_cargo(task.id, task.fn)
         for name, value in named_inputs(task):
-            if type(value) in ATOMS or type(value) is Placeholder:
-                continue
-            parts = value.items if type(value) is Template else (value,)
-            for part in parts:
-                if type(part) not in ATOMS and type(part) not in (Placeholder, Template):
-                    found = portable.obstacles(part, root=f"input {name!r}")
-                    complaints += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
+            constant = _constant(value)
+            if type(constant) not in ATOMS:
+                found = portable.obstacles(constant, root=f"input {name!r}")
+                complaints += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
     if complaints:
         raise SerializationError(
             f"workflow {workflow.name!r} cannot travel to another process: " + "\n".join(complaints)
         )
+
+
+def _constant(value: Any) -> Any:
+    """An input with nothing in place of the results to come."""
+    if type(value) is Placeholder:
+        return None
+    return value.filled(_constant) if type(value) is Template else value
 
 
 def _warn_of_cargo(id: str, fn: Any) -> None:

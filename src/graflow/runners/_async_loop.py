@@ -104,14 +104,20 @@ class AsyncLane:
     def _begin(self, i: int, body: Coroutine[Any, Any, None]) -> None:
         # The loop itself holds tasks only weakly, so that a forgotten one could vanish half-way.
         self.in_flight[i] = self.loop.create_task(body)
+        if self.execution.machine.cancel_reason is not None:
+            self._cancel(i)
 
     def _begin_adopted(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.expected -= 1
         self._begin(i, self._await(i, coroutine))
 
     def _cancel_all(self) -> None:
-        for task in list(self.in_flight.values()):
-            task.cancel("the run was cancelled")
+        for i in list(self.in_flight):
+            self._cancel(i)
+
+    def _cancel(self, i: int) -> None:
+        # After its first step, which is planned already: a task that is cancelled before it would not even commit.
+        self.loop.call_soon(self.in_flight[i].cancel, "the run was cancelled")
 
     def _after_end(self) -> None:
         if self.execution.machine.cancel_reason is not None:
@@ -119,7 +125,7 @@ class AsyncLane:
         self._stop_if_done()
 
     def _stop_if_done(self) -> None:
-        if self.execution.done.is_set() and not self.in_flight and not self.expected:
+        if self.execution.done.is_set() and not (self.in_flight or self.expected or self.finished):
             self.finished = True
             self.loop.stop()
 

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graflow.core._code import holds
 from graflow.core.block import Block, BlockHandle
@@ -100,6 +100,20 @@ class Child:
         return f"exit code {code}"
 
 
+class _Ended(NamedTuple):
+    """How an attempt ended, and whether its process is still there."""
+
+    value: Any
+    error: BaseException | None
+    alive: bool = True
+
+
+def _not_started(id: str, problem: OSError | None) -> WorkerLostError:
+    lost = WorkerLostError(f"no process could be started for task {id!r}: {problem}; use fewer with max_workers")
+    lost.__cause__ = problem
+    return lost
+
+
 class ProcessLane(Lane):
     """The workers that own processes."""
 
@@ -146,57 +160,58 @@ class ProcessLane(Lane):
                         return
                     self.wait()
                     continue
+                problem: OSError | None = None
+                if child is None:  # before a task is taken, so that its time is its own
+                    lock.release()
+                    try:
+                        child = self._start()
+                    except OSError as error:
+                        problem = error
+                    finally:
+                        lock.acquire()
+                    worker = execution.add_worker(f"process-{child.pid}") if child is not None else 0
+                    if not self.ready:
+                        continue
                 i = machine.take(self.number)
-                value: Any = None
-                error: BaseException | None = None
+                execution.started[i] = clock()
+                execution.worker[i] = worker
+                if execution.watched:
+                    execution.announce(i)
                 lock.release()
                 try:
-                    execution.started[i] = clock()
                     if child is None:
-                        child, error = self._start(plan.ids[i])
-                        worker = execution.add_worker(f"process-{child.pid}") if child is not None else 0
-                    execution.worker[i] = worker
-                    if execution.watched:
-                        with lock:
-                            execution.announce(i)
-                    if child is not None:
-                        value, error, alive = self._attempt(child, i)
-                        if not alive:
-                            child = None
+                        end = _Ended(None, _not_started(plan.ids[i], problem), alive=False)
+                    else:
+                        end = self._attempt(child, i)
                 finally:
                     lock.acquire()
-                now = clock()
-                if error is None:
-                    execution.commit(i, value, now)
+                if not end.alive:
+                    child = None
+                if end.error is None:
+                    execution.commit(i, end.value, clock())
                 else:
-                    execution.commit_failure(i, error, now)
-                value = None
+                    execution.commit_failure(i, end.error, clock())
+                del end  # a finished result must not live on in this frame while the worker waits
                 self.crew.spread(self)
         finally:
             lock.release()
             if child is not None:
                 self._let_go(child)
 
-    def _start(self, id: str) -> tuple[Child | None, WorkerLostError | None]:
-        try:
-            child = Child()
-        except OSError as error:
-            lost = WorkerLostError(f"no process could be started for task {id!r}: {error}; use fewer with max_workers")
-            lost.__cause__ = error
-            return None, lost
+    def _start(self) -> Child:
+        child = Child()
         with self._guard:
             self._children.add(child)
             if self._killed:
                 child.kill()
-        return child, None
+        return child
 
     def _let_go(self, child: Child) -> str:
         with self._guard:
             self._children.discard(child)
         return child.end()
 
-    def _attempt(self, child: Child, i: int) -> tuple[Any, BaseException | None, bool]:
-        """Run one attempt: its result, its error, and whether the process is still there."""
+    def _attempt(self, child: Child, i: int) -> _Ended:
         execution = self.crew.execution
         plan = execution.plan
         id, number = plan.ids[i], plan.function_of[i]
@@ -207,18 +222,18 @@ class ProcessLane(Lane):
             blob = None if number in child.has else self._blobs[number]
             message = codec.dumps((id, number, blob, inputs, upstream))
         except Exception as raised:  # noqa: BLE001  # resolving an input may raise anything
-            return None, noted(raised, id), True
+            return _Ended(None, noted(raised, id))
         reply = child.call(message)
         if reply is None:
             how = self._let_go(child)
-            return None, self._lost(id, child.pid, how), False
+            return _Ended(None, self._lost(id, child.pid, how), alive=False)
         child.has.add(number)
         try:
             if reply[:1] == b"+":
-                return codec.loads(reply[1:]), None, True
-            return None, codec.load_exception(reply[1:]), True
+                return _Ended(codec.loads(reply[1:]), None)
+            return _Ended(None, codec.load_exception(reply[1:]))
         except SerializationError as raised:
-            return None, noted(raised, id), True
+            return _Ended(None, noted(raised, id))
 
     def _upstream(self, child: Child, i: int) -> bytes:
         """The results that the body may read through a block, and once for each process all ids, for its messages."""

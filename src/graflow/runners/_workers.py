@@ -232,8 +232,8 @@ class Crew:
                             continue
                 except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
                     error = noted(raised, plan.ids[i])
-                now = clock()
                 lock.acquire()
+                now = clock()  # with the lock held, so that the times of all workers are in the order of the events
                 if error is None:
                     execution.commit(i, value, now)
                 else:

@@ -291,7 +291,8 @@ def cancelling(reason: str, running: list[tuple[str, float]]) -> str:
         return one_line(reason)
     names = ", ".join(task for task, _ in running[:_MOST_NAMED])
     more = f" and {len(running) - _MOST_NAMED:,} more" if len(running) > _MOST_NAMED else ""
-    return f"{one_line(reason)}: waiting for {names}{more} to end; press Ctrl-C again to abandon {'it' if len(running) == 1 else 'them'}"
+    them = "it" if len(running) == 1 else "them"
+    return f"{one_line(reason)}: waiting for {names}{more} to end; press Ctrl-C again to abandon {them}"
 
 
 def error_text(error: BaseException) -> str:
