@@ -26,7 +26,7 @@ def ordered(graph: dict[str, tuple[str, ...]]) -> list[str]:
 
 def tuples(upstream: Reads) -> list[tuple[str, tuple[int, ...]]]:
     """Memory: an id and the indexes of the upstreams."""
-    return [(f"t{i}", tuple([*reads])) for i, reads in enumerate(upstream)]
+    return [(f"t{i}", (*reads,)) for i, reads in enumerate(upstream)]
 
 
 def counted(upstream: Reads, downstream: Reads, functions: Functions) -> list[Any]:

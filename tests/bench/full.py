@@ -1,5 +1,9 @@
-"""Every benchmark, with more turns, larger graphs, and the peers that are installed: `make bench`."""
+"""Every benchmark, with more turns, larger graphs, and the peers that are installed: `make bench`.
 
+Some rows only: `make bench ARGS=L7`.
+"""
+
+import sys
 from collections.abc import Iterator
 
 import graphs
@@ -15,23 +19,29 @@ LARGE = 1_000_000
 
 def more(settings: Settings) -> Iterator[Row]:
     """What only the full report has: a very large graph, and the peers."""
+    if settings.wants("L12"):
+        yield from large_rows()
+    for row in filter(settings.wants, peers.ON_GRAPHS):
+        for library in filter(peers.installed, peers.ON_GRAPHS[row]):
+            for shape in graphs.SHAPES:
+                say(f"{row} {library} {shape}")
+                pair = Pair(*fresh(peers.measure_peer, row, library, shape, PEER_SIZE, settings.turns))
+                work = f"{WORK[row]}, {shape} of {PEER_SIZE:,}, against {library}"
+                yield Row(row, work, "µs/task", pair.ours * 1e6, pair.floor * 1e6, pair.ratio)
+    if settings.wants("L7") and peers.installed("joblib"):
+        say("L7 joblib")
+        pair = Pair(*fresh(peers.measure_loky, 64, 50, settings.process_turns))
+        yield Row("L7", "64 tasks of 50 ms on 2 processes, speed against joblib", "s", *pair[:2], 1 / pair.ratio)
+
+
+def large_rows() -> Iterator[Row]:
+    """L12."""
     say("L12")
     built, ran, memory = fresh(rows.measure_large, "layered", LARGE)
     work = f"layered of {LARGE:,}:"
     yield Row("L12", f"{work} define + build + compile", "µs/task", built / LARGE * 1e6)
     yield Row("L12", f"{work} run inline", "µs/task", ran / LARGE * 1e6)
-    yield Row("L12", f"{work} memory of the process, MiB", "MiB", memory / 2**20, target=Target(most=4096))
-    for row, libraries in peers.ON_GRAPHS.items():
-        for library in libraries:
-            for shape in graphs.SHAPES if peers.installed(library) else ():
-                say(f"{row} {library} {shape}")
-                pair = Pair(*fresh(peers.measure_peer, row, library, shape, PEER_SIZE, settings.turns))
-                work = f"{WORK[row]}, {shape} of {PEER_SIZE:,}, against {library}"
-                yield Row(row, work, "µs/task", pair.ours * 1e6, pair.floor * 1e6, pair.ratio)
-    if peers.installed("joblib"):
-        pair = Pair(*fresh(peers.measure_loky, 64, 50, settings.process_turns))
-        work = "64 tasks of 50 ms on 2 processes, speed against joblib"
-        yield Row("L7", work, "s", pair.ours, pair.floor, 1 / pair.ratio)
+    yield Row("L12", f"{work} memory of the process", "MiB", memory / 2**20, target=Target(most=4096))
 
 
 if __name__ == "__main__":
@@ -42,6 +52,7 @@ if __name__ == "__main__":
             floors_up_to=100_000,
             memory_sizes=(10_000, 100_000),
             process_turns=7,
+            only=tuple(sys.argv[1:]),
         ),
         more,
     )

@@ -34,6 +34,7 @@ class Settings:
         floors_up_to: threads and async tasks are held against their floors, which are slow, up to this size.
         memory_sizes: tasks of the graphs whose memory is measured.
         process_turns: how often the tasks that compute are run; they take seconds.
+        only: the rows to measure; all of them if empty.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -41,6 +42,11 @@ class Settings:
     floors_up_to: int
     memory_sizes: tuple[int, ...]
     process_turns: int
+    only: tuple[str, ...] = ()
+
+    def wants(self, row: str) -> bool:
+        """Whether a row is to be measured."""
+        return not self.only or row in self.only
 
 
 class Target(NamedTuple):
@@ -100,8 +106,8 @@ def graph_rows(settings: Settings) -> tuple[list[Row], list[list[str]]]:
     """L1, L3, L4 and L5: the rows, and the table of their growth."""
     lines: list[Row] = []
     sizes = [n for n, _ in settings.sizes]
-    growth = [["row", "graph", *(f"{n:,}" for n in sizes), "growth", "floor's", "against it", "target", "met"]]
-    for row in rows.GRAPH_WORK:
+    growth = [["row", "graph", *(f"{n:,}" for n in sizes), "growth", "floor's", "against the floor's", "target", "met"]]
+    for row in filter(settings.wants, rows.GRAPH_WORK):
         largest = sizes[-1] if row in ("L1", "L3") else settings.floors_up_to
         for shape in graphs.SHAPES:
             say(f"{row} {shape}")
@@ -131,7 +137,7 @@ def _growth(row: str, by_size: dict[int, list[list[float]]]) -> list[str]:
 
 def memory_rows(settings: Settings) -> Iterator[Row]:
     """L2."""
-    for n in settings.memory_sizes:
+    for n in settings.memory_sizes if settings.wants("L2") else ():
         for shape in graphs.SHAPES:
             say(f"L2 {shape}")
             ours, floor = fresh(rows.measure_memory, shape, n)
@@ -140,38 +146,47 @@ def memory_rows(settings: Settings) -> Iterator[Row]:
 
 
 def process_rows(settings: Settings) -> Iterator[Row]:
-    """L7 and L8."""
-    say("L7")
-    pair = Pair(*fresh(rows.measure_processes, 64, 50, settings.process_turns))
-    work = "64 tasks of 50 ms on 2 processes, speed against ProcessPoolExecutor"
-    yield Row("L7", work, "s", pair.ours, pair.floor, 1 / pair.ratio, Target(speed=0.97))
-    say("L8")
-    tasks, workers = 1_000, 16
-    pair = Pair(*fresh(rows.measure_naps, tasks, workers, settings.turns))
-    work = f"{tasks:,} tasks sleeping 1 ms on {workers} threads, against"
-    naps = tasks * 0.001 / workers
-    yield Row("L8", f"{work} the naps alone", "ms", pair.ours * 1e3, naps * 1e3, pair.ours / naps, Target(ratio=1.3))
-    yield Row("L8", f"{work} bare threads", "ms", pair.ours * 1e3, pair.floor * 1e3, pair.ratio)
+    """L7."""
+    if settings.wants("L7"):
+        say("L7")
+        pair = Pair(*fresh(rows.measure_processes, 64, 50, settings.process_turns))
+        work = "64 tasks of 50 ms on 2 processes, speed against ProcessPoolExecutor"
+        yield Row("L7", work, "s", pair.ours, pair.floor, 1 / pair.ratio, Target(speed=0.97))
+
+
+def nap_rows(settings: Settings) -> Iterator[Row]:
+    """L8."""
+    if settings.wants("L8"):
+        say("L8")
+        tasks, workers = 1_000, 16
+        pair = Pair(*fresh(rows.measure_naps, tasks, workers, settings.turns))
+        naps = tasks * 0.001 / workers
+        ours, work = pair.ours * 1e3, f"{tasks:,} tasks sleeping 1 ms on {workers} threads, against"
+        yield Row("L8", f"{work} the naps alone", "ms", ours, naps * 1e3, pair.ours / naps, Target(ratio=1.3))
+        yield Row("L8", f"{work} bare threads", "ms", ours, pair.floor * 1e3, pair.ratio)
 
 
 def first_use_rows(settings: Settings) -> Iterator[Row]:
     """U2 to U4."""
     say("U2 to U4")
-    work = "installing the checkout, without extras"
-    yield Row("U2", work, "packages", rows.installed_packages(), target=Target(most=12))
-    pair = rows.importing(max(10, settings.turns))
-    work = "import graflow, against pydantic with a first model"
-    yield Row("U3", work, "ms", pair.ours * 1e3, pair.floor * 1e3, pair.ratio, Target(ratio=1.5))
-    pair = rows.hello(settings.turns)
-    work = "hello, whole process, against one that only prints"
-    yield Row("U4", work, "ms", pair.ours * 1e3, pair.floor * 1e3, pair.ratio, Target(most=400))
+    if settings.wants("U2"):
+        work = "installing the checkout, without extras"
+        yield Row("U2", work, "packages", rows.installed_packages(), target=Target(most=12))
+    if settings.wants("U3"):
+        pair = rows.importing(max(10, settings.turns))
+        work = "import graflow, against pydantic with a first model"
+        yield Row("U3", work, "ms", pair.ours * 1e3, pair.floor * 1e3, pair.ratio, Target(ratio=1.5))
+    if settings.wants("U4"):
+        pair = rows.hello(settings.turns)
+        work = "hello, whole process, against one that only prints"
+        yield Row("U4", work, "ms", pair.ours * 1e3, pair.floor * 1e3, pair.ratio, Target(most=400))
 
 
 def report(settings: Settings, more: Callable[[Settings], Iterable[Row]] | None = None) -> None:
     """Measure and print everything; ``more`` gives further rows."""
     print(versions())
     lines, growth = graph_rows(settings)
-    lines += [*memory_rows(settings), *process_rows(settings)]
+    lines += [*memory_rows(settings), *process_rows(settings), *nap_rows(settings)]
     if more is not None:
         lines += more(settings)
     lines.sort(key=lambda line: (line.name[0], int(line.name[1:])))
@@ -180,8 +195,9 @@ def report(settings: Settings, more: Callable[[Settings], Iterable[Row]] | None 
     print_table(
         [["row", "what", "unit", "graflow", "floor", "ratio", "target", "met"], *(line.cells() for line in lines)]
     )
-    print(f"\nµs per task by size, and growth from {GROWTH_FROM:,} to {GROWTH_TO:,} tasks:")
-    print_table(growth)
+    if len(growth) > 1:
+        print(f"\nµs per task by size, and growth from {GROWTH_FROM:,} to {GROWTH_TO:,} tasks:")
+        print_table(growth)
     judged = [line.met for line in lines if line.met is not None]
     print(f"\n{sum(judged)} of the {len(judged)} targets of the first table met")
 

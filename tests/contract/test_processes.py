@@ -262,6 +262,33 @@ def test_a_neighbour_under_way_is_untouched(tmp_path: Path) -> None:
     assert type(run.tasks["dies"].error) is WorkerLostError
 
 
+@pytest.mark.parametrize("leaves_a_fork", [False, True])
+def test_a_process_that_dies_between_two_tasks_takes_along_none(leaves_a_fork: bool) -> None:
+    """Also if a process that a body forked still holds the pipe that the next task is to go through."""
+
+    def first() -> tuple[int, int]:
+        if leaves_a_fork and (fork := os.fork()) == 0:
+            signal.pause()
+        return os.getpid(), fork if leaves_a_fork else 0
+
+    @task(executor="threads")
+    def kills(pids: tuple[int, int]) -> None:
+        os.kill(pids[0], signal.SIGKILL)
+        os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
+
+    source, second = Task("first", first), Task("second", len)
+    large = b"x" * (1 << 20)  # more than the pipe holds
+    built = Workflow.builder("w").add(source).add(kills, source.out).add(second(large).after(kills)).build()
+    handle = ONE_PROCESS.start(built, check=False)
+    try:
+        run = handle.wait(10)
+    finally:
+        if leaves_a_fork:
+            os.kill(handle._execution.slots[handle._execution.plan.index["first"]][1], signal.SIGKILL)
+            handle.wait(30)
+    assert run["second"] == len(large)
+
+
 def test_a_program_left_behind_does_not_hide_the_death(tmp_path: Path) -> None:
     """A background program must not inherit the pipe: while it held it open, the end would go unnoticed."""
 

@@ -328,7 +328,7 @@ def test_renaming_supersedes() -> None:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda t: t >> two, lambda t: two >> t, lambda t: t | two, lambda t: echo(t.out), lambda t: echo([t.out[0]]),
+        lambda t: t >> two, lambda t: two >> t, lambda t: t | two, lambda t: echo(t.out), lambda t: echo([t.out]),
         lambda t: two.after(t),
     ],
     ids=range(6),

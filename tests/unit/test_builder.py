@@ -218,7 +218,7 @@ def test_a_reference_with_another_callable_is_refused() -> None:
 
 
 def test_returns_means_the_very_task_that_was_added() -> None:
-    with pytest.raises(DuplicateTaskError, match=r"^workflow 'w' returns task 'one', but another task was added under"):
+    with pytest.raises(DuplicateTaskError, match=r"^returns= names task 'one', but means another task than the one of that id"):
         new().add(one).build(returns=Task("one", lambda: 5))
     with pytest.raises(DuplicateTaskError):
         new().add(double, 1).build(returns=double(2))

@@ -252,8 +252,8 @@ CASES: dict[str, Case] = {
     ),
     "returns another": Case(
         DuplicateTaskError, lambda: build(one, returns=two.named("one")),
-        "workflow 'w' returns task 'one', but another task was added under that id; give one of them another id, "
-        ".named('...')",
+        f"returns= names task 'one', but means another task than the one of that id in workflow 'w': the reference was "
+        f"defined at {site(two)}, the other at {site(one)}; give one of them another id, .named('...')",
     ),
     "contradicting constants": Case(
         DuplicateTaskError, lambda: Workflow.of("w", double(1), double(True), returns=one),
@@ -287,11 +287,11 @@ CASES: dict[str, Case] = {
     ),
     "order of an unknown task": Case(
         UnknownTaskError, lambda: Workflow.builder("w").add(one).order(one, two).build(),
-        "order() names task 'two', which was not added to workflow 'w'; add it",
+        "order() names task 'two', but workflow 'w' has no task 'two'; add it, or correct the reference",
     ),
     "returns unknown": Case(
         UnknownTaskError, lambda: build(one, returns=echo),
-        "workflow 'w' returns the result of 'echo', which was not added; add it",
+        "returns= names task 'echo', but workflow 'w' has no task 'echo'; add it, or correct the reference",
     ),
     "start_node": Case(
         UnknownTaskError, lambda: block(one).execute(start_node="onee", runner=INLINE),

@@ -659,6 +659,18 @@ def test_a_broken_worker_ends_the_run_for_who_listens(broken: RunHandle[Any], do
     assert not listener.is_alive()
 
 
+# ── an event loop that ends ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_threads_that_an_async_task_used_end_with_the_loop() -> None:
+    async def body() -> str:
+        return await asyncio.to_thread(lambda: threading.current_thread().name)
+
+    before = threading.active_count()
+    assert Workflow.builder("w").add(Task("body", body)).build().run(runner=LocalRunner()).value.startswith("asyncio_")
+    assert threading.active_count() == before
+
+
 @task
 async def leaves_a_generator_open() -> int:
     async def numbers() -> Any:

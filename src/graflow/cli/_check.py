@@ -95,14 +95,9 @@ def report_on(workflow: Workflow[Any, Any]) -> Report:
 
 
 def _obstacles(workflow: Workflow[Any, Any]) -> list[str]:
-    from graflow.errors import SerializationError
+    from graflow.engine.travel import complaints
 
-    try:
-        workflow.check_portable()
-    except SerializationError as error:
-        # The first line starts with what every line is about.
-        return str(error).partition(" cannot travel to another process: ")[2].splitlines()
-    return []
+    return complaints(workflow)
 
 
 def _kept_by_reference(task: Any) -> Iterator[tuple[str, str]]:

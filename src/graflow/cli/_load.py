@@ -90,7 +90,7 @@ def _travel_by_value(module: ModuleType) -> None:
     """Let the processes of a run get what the file defines by value, for they cannot import it."""
     from graflow.engine import codec
 
-    codec.cloudpickle.register_pickle_by_value(module)  # type: ignore[attr-defined]  # only the codec imports it
+    codec.carry_by_value(module)
 
 
 def _import(name: str, app_dir: str | None) -> ModuleType:

@@ -21,8 +21,6 @@ from graflow.runners.local import LocalHandle, LocalRunner
 from graflow.show.progress import Progress, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from graflow.core.workflow import Workflow
     from graflow.runners.local import Executor
 
@@ -40,19 +38,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a run as Ctrl-C does."""
 
 
-class _WatchedRunner(LocalRunner):
-    """A local runner that shows the handle of a run which `run` drives in this thread."""
-
-    def __init__(self, executor: Executor, max_workers: int | None, began: Callable[[LocalHandle[Any]], None]) -> None:
-        super().__init__(executor, max_workers)
-        self._began = began
-
-    def _prepare(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
-        handle = super()._prepare(workflow, inputs, check)
-        self._began(handle)
-        return handle
-
-
 class Watch:
     """A run, and what became of it.
 
@@ -65,8 +50,6 @@ class Watch:
         self.exit_code = 1
         self.value: Any = None
         self._workflow = workflow
-        self._handle: LocalHandle[Any] | None = None
-        self._teller: threading.Thread | None = None
 
     def run(
         self, inputs: Any, executor: Executor, max_workers: int | None, *, progress: Progress | None, spare_output: bool
@@ -84,13 +67,10 @@ class Watch:
             Trouble: the runner refuses the workflow.
             Abandoned: a second Ctrl-C came while tasks still ran.
         """
-
-        def began(handle: LocalHandle[Any]) -> None:
-            self._handle = handle
-            if progress is not None:
-                self._teller = follow(handle, progress)
-
-        runner = _WatchedRunner(executor, max_workers, began)
+        try:
+            handle = LocalRunner(executor, max_workers).prepare(self._workflow, inputs, check=False)
+        except (ConfigurationError, SerializationError) as error:
+            raise Trouble(str(error)) from error
         start = time.perf_counter()
         with contextlib.ExitStack() as stack:
             stack.enter_context(_sigterm_interrupts())
@@ -98,25 +78,22 @@ class Watch:
                 stack.enter_context(standard_output_kept())
             if progress is not None:
                 stack.enter_context(progress)
-            self._drive(runner, inputs)
-            if self._teller is not None:
-                self._teller.join()
-        assert self._handle is not None
+            teller = follow(handle, progress) if progress is not None else None
+            self._drive(handle)
+            if teller is not None:
+                teller.join()
         seconds = time.perf_counter() - start
-        return Summary(self._handle.id, self._workflow.compile(), self._handle.state, seconds, self._handle.tasks)
+        return Summary(handle.id, self._workflow.compile(), handle.state, seconds, handle.tasks)
 
-    def _drive(self, runner: LocalRunner, inputs: Any) -> None:
+    def _drive(self, handle: LocalHandle[Any]) -> None:
         try:
-            run = runner.run(self._workflow, inputs, check=False)
-        except (ConfigurationError, SerializationError) as error:
-            raise Trouble(str(error)) from error
+            handle.drive()
+            run = handle.wait()
         except KeyboardInterrupt as stop:
-            if self._handle is None:
-                raise
             self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-            if self._handle.state is RunState.RUNNING:
+            if handle.state is RunState.RUNNING:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end has come; a third Ctrl-C has nothing to add
-                left = [record.id for record in self._handle.tasks.values() if record.state is TaskState.RUNNING]
+                left = [record.id for record in handle.tasks.values() if record.state is TaskState.RUNNING]
                 raise Abandoned(f"abandoned while {', '.join(left) or 'it ended'} still ran") from None
         else:
             if run.state is RunState.SUCCEEDED:

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 class Attempt(Protocol):
     """What the runner tells a task's body."""
 
+    def knows(self, id: str) -> bool:
+        """Is there a task of this id in the running workflow?"""
+
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream of the running task.
 

@@ -21,7 +21,8 @@ from graflow.core.task import Task, changed, make_task
 from graflow.errors import DefinitionError, DuplicateTaskError, TemplateWarning, UnknownTaskError
 
 if TYPE_CHECKING:
-    from graflow.core.block import Block, Record
+    from graflow.core._recording import Record
+    from graflow.core.block import Block
     from graflow.core.workflow import Workflow
 
 AnyTask = Task[..., Any]
@@ -83,6 +84,8 @@ def _take_live(scope: Scope) -> None:
         if record.live:
             records.setdefault(record.task.id, []).append(record)
     for id, live in records.items():
+        if all(record.how == "joined" for record in live) and _around(scope, live[0].task) is not None:
+            continue  # made elsewhere and only mentioned here: it means the task of a block around this one
         if _is_template(live):
             if not any(record.made_from for record in live):
                 warnings.warn(
@@ -102,6 +105,16 @@ def _is_template(records: list[Record]) -> bool:
         and any(record.task._bound[k] is UNBOUND for k in record.task._definition.shape.required)
         for record in records
     )
+
+
+def _around(scope: Scope, task: AnyTask) -> Scope | None:
+    """The nearest enclosing scope with a task of this id and callable."""
+    around = scope.outer
+    while around is not None:
+        if any(version._definition.fn is task._definition.fn for version in around.versions.get(task.id, ())):
+            return around
+        around = around.outer
+    return None
 
 
 def _scope_of(scope: Scope, task: AnyTask, homes: dict[int, Scope]) -> Scope | None:

@@ -176,6 +176,7 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
             ups = [target, *(u for u in ups if u != target)]
             reads.append(1)
         else:
+            ups.sort()
             reads.append(len(ups))
         if task._edges:
             have = set(ups)

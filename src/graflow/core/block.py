@@ -7,14 +7,13 @@ The same values as with the builder come out: at the end of the outermost block 
 from __future__ import annotations
 
 import enum
-import itertools
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast, overload
 
 from graflow.core import _ports
-from graflow.core._attempt import ATTEMPT
+from graflow.core._attempt import ATTEMPT, Attempt
 from graflow.core._collect import referenced
-from graflow.core._recording import RECORDER, Recorder
+from graflow.core._recording import EVERY_GATE, RECORDER, Record, Recorder
 from graflow.core.group import Group, beside, join
 from graflow.core.task import Task
 from graflow.core.workflow import Workflow, check_name
@@ -38,47 +37,6 @@ class QueueBackend(enum.Enum):
     """`LocalRunner`: this machine."""
     REDIS = "redis"
     """Many machines, through a Redis server."""
-
-
-_NUMBERS = itertools.count()
-
-
-class _Everything(set[int]):
-    def __contains__(self, one: object) -> bool:
-        return True
-
-
-_EVERY_GATE: set[int] = _Everything()
-
-
-class Record:
-    """One task that an open block has heard of, and what became of it.
-
-    Attributes:
-        task: the value.
-        origin: the record it was made from, if that is in a block too.
-        how: ``defined``, ``called``, ``renamed``, ``wired``, ``changed``, or ``joined`` for one made elsewhere.
-        used: it was wired, referenced or added, so it stays whatever is made from it.
-        superseded: another id or policy was given to it.
-        made_from: something was made from it.
-        number: grows with every record, over all blocks.
-    """
-
-    __slots__ = ("how", "made_from", "number", "origin", "superseded", "task", "used")
-
-    def __init__(self, task: Task[..., Any], origin: Record | None, how: str) -> None:
-        self.task = task
-        self.origin = origin
-        self.how = how
-        self.used = how in ("wired", "joined")
-        self.superseded = False
-        self.made_from = False
-        self.number = next(_NUMBERS)
-
-    @property
-    def live(self) -> bool:
-        """Whether it counts as a version of its task."""
-        return self.used or not self.superseded
 
 
 class Block:
@@ -186,14 +144,13 @@ class Block:
         Raises:
             ResultUnavailableError: the task is no direct upstream, or there is no run to read from.
         """
-        id = self._path_id(task) if isinstance(task, Task) else self.path + task
         attempt = ATTEMPT.get()
         if attempt is not None:
-            return attempt.result_of(id)
+            return read(attempt, self.path, task)
         outermost = self
         while outermost._outer is not None:
             outermost = outermost._outer
-        return outermost.last_run[id]
+        return outermost.last_run[self._path_id(task) if isinstance(task, Task) else self.path + task]
 
     # ── recording ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,7 +163,7 @@ class Block:
                 f"block {self._name!r} is closed; add task {task.id!r} inside its `with` statement"
             )
         found = self._homes.get(id(task))
-        record = found[1] if found is not None else self._record(task, None, "joined")
+        record = found[1] if found is not None else self._record(task, None, "added")
         record.used = True
         self._mark_referenced(task)
         return task
@@ -241,6 +198,13 @@ class Block:
                 else:
                     self._record(member, None, "joined")
 
+    def taken(self, *tasks: Task[..., Any]) -> None:
+        """Tasks went into a workflow of their own; called by builders."""
+        for task in tasks:
+            found = self._homes.get(id(task))
+            if found is not None:
+                found[1].superseded = True
+
     def ordered(self, left: Any, right: Any) -> None:
         """A block is ordered before or after something; called by tasks and blocks."""
         for side in (left, right):
@@ -264,7 +228,7 @@ class Block:
 
     def _mark_referenced(self, task: Task[..., Any]) -> None:
         # Gates are left out: whoever joined their members has marked them.
-        for source in referenced(task, _EVERY_GATE):
+        for source in referenced(task, EVERY_GATE):
             found = self._homes.get(id(source))
             if found is not None:
                 found[1].used = True
@@ -352,10 +316,19 @@ class BlockHandle:
         attempt = ATTEMPT.get()
         if attempt is None:
             raise ResultUnavailableError(f"block {self.name!r} can be read here only while one of its tasks runs")
-        return attempt.result_of(self.path + (task.id if isinstance(task, Task) else task))
+        return read(attempt, self.path, task)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BlockHandle, (self.name, self.path)
+
+
+def read(attempt: Attempt, path: str, task: Task[..., Any] | str) -> Any:
+    """The result of an upstream, looked up in a block and then in those around it, as references are."""
+    id = task.id if isinstance(task, Task) else task
+    around = path
+    while around and not attempt.knows(around + id):
+        around = around[: around.rstrip("/").rfind("/") + 1]
+    return attempt.result_of(around + id if around or attempt.knows(id) else path + id)
 
 
 def _from(workflow: Workflow[Any, Any], start: str) -> Workflow[Any, Any]:

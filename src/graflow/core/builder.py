@@ -226,6 +226,9 @@ def _bound(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) 
 def _check_task(task: object, method: str) -> None:
     if not isinstance(task, Task):
         raise WiringError(f"{method}() takes a task, not {task!r}; make one with @task")
+    recorder = RECORDER.get()
+    if recorder is not None:
+        recorder.taken(task)
 
 
 def _ordered(

@@ -32,6 +32,15 @@ class Gate:
         return Gate, (self._bare().members,)
 
 
+def same_edges(a: tuple[Task[..., Any] | Gate, ...], b: tuple[Task[..., Any] | Gate, ...]) -> bool:
+    """Do two tuples of edges order after the same tasks, in whatever order and whether through gates or not?"""
+    return a is b or {edge_key(e) for e in a} == {edge_key(e) for e in b} or _flat(a) == _flat(b)
+
+
+def _flat(edges: tuple[Task[..., Any] | Gate, ...]) -> set[Any]:
+    return {key for e in edges for key in (e.key if isinstance(e, Gate) else (edge_key(e),))}
+
+
 def edge_key(edge: Task[..., Any] | Gate) -> Any:
     """What makes two order edges the same: id and callable of the upstream, or of all members of a gate."""
     if isinstance(edge, Gate):

@@ -52,21 +52,22 @@ class Recipe(NamedTuple):
 
     def arguments(self, slots: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
         """What to call the function with."""
+        return [_fill(part, slots) for part in self.args], {name: _fill(part, slots) for name, part in self.kwargs}
 
-        def fill(part: Any) -> Any:
-            cls = type(part)
-            if cls is int:
-                return slots[part]
-            if cls is Gather:
-                return part.kind([slots[slot] for slot in part.slots])
-            if cls is Template:
-                return part.filled(fill)
-            value = slots[part.slot]
-            for kind, key in part.path:
-                value = getattr(value, key) if kind == "attr" else value[key]
-            return value
 
-        return [fill(part) for part in self.args], {name: fill(part) for name, part in self.kwargs}
+def _fill(part: Any, slots: Sequence[Any]) -> Any:
+    # No closure that calls itself: each call would leave a cycle behind that keeps all results until a collection.
+    cls = type(part)
+    if cls is int:
+        return slots[part]
+    if cls is Gather:
+        return part.kind([slots[slot] for slot in part.slots])
+    if cls is Template:
+        return part.filled(lambda inner: _fill(inner, slots))
+    value = slots[part.slot]
+    for kind, key in part.path:
+        value = getattr(value, key) if kind == "attr" else value[key]
+    return value
 
 
 class Link(NamedTuple):
@@ -181,7 +182,7 @@ class Plan:
                 continue
             data = self.reads[i]
             if i in structure.aliases:
-                yield Link(ups[0], i, "result")
+                yield Link(structure.aliases[i], i, "result")
             else:
                 for parameter, value in named_inputs(structure.tasks[i]):
                     for source in _sources(value):

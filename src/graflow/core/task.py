@@ -233,7 +233,7 @@ class Task(_TaskFields, Generic[P, R_co]):
             and len(self._bound) == len(other._bound)
             and all(map(same_input, self._bound, other._bound))
             and same_extra(self._extra, other._extra)
-            and {edge_key(e) for e in self._edges} == {edge_key(e) for e in other._edges}
+            and same_edges(self._edges, other._edges)
             and self._policy == other._policy
         )
 
@@ -339,4 +339,4 @@ def _check_id_type(id: object) -> None:
 # At the end, because each of these modules needs the other: this one is always imported first.
 from graflow.core.decorator import TaskDecorator as TaskDecorator  # noqa: E402
 from graflow.core.decorator import task as task  # noqa: E402
-from graflow.core.group import Gate, Group, beside, edge_key, join  # noqa: E402
+from graflow.core.group import Gate, Group, beside, join, same_edges  # noqa: E402

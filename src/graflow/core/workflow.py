@@ -20,6 +20,7 @@ from typing import (
 from graflow.core import _ports
 from graflow.core._inputs import same_extra, same_input
 from graflow.core._nesting import NESTED_ATTRIBUTE, expand, moved
+from graflow.core._recording import RECORDER
 from graflow.core._structure import Structure, arrange, link, sort
 from graflow.core.checks import Mention, checked, end_stage, legal_ids
 from graflow.core.task import Task
@@ -88,10 +89,13 @@ class Workflow(Generic[In, R_co]):
         Raises:
             DefinitionError: a check failed; see `graflow.core.checks`.
         """
-        from graflow.core._collect import collect
+        from graflow.core._collect import collect, reachable
 
         check_name(name)
         merged = collect(name, [*tasks, returns])
+        recorder = RECORDER.get()
+        if recorder is not None:
+            recorder.taken(*reachable([*tasks, returns]))
         return cast("Workflow[None, S]", build_workflow(name, list(merged.values()), None, returns))
 
     @overload
@@ -342,11 +346,9 @@ def build_workflow(
     paths, inner_paths, found_paths = expand(paths)
     all_aliases = {**(aliases or {}), **found, **found_paths}
     nested = [*paths, *included, *inner, *inner_paths]
+    outside = [Mention(task, f"order() names task {task.id!r}") for task in mentioned]
     if isinstance(returns, Task):
-        outside = [Mention(returns, f"workflow {name!r} returns the result of task {returns.id!r}")]
-    else:
-        outside = []
-    outside += [Mention(task, f"order() names task {task.id!r}") for task in mentioned]
+        outside.append(Mention(returns, f"returns= names task {returns.id!r}"))
     structure = checked(name, own, nested=nested, model=model, aliases=all_aliases, mentions=outside)
     workflow = _new_workflow(name, structure, model, returns.id if isinstance(returns, Task) else returns, all_aliases)
     if portable:

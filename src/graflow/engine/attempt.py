@@ -57,6 +57,10 @@ class LocalAttempt:
         self._result = result
         self.index = -1
 
+    def knows(self, id: str) -> bool:
+        """Is there a task of this id?"""
+        return id in self._plan.index
+
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
         plan, reader = self._plan, self._plan.ids[self.index]
@@ -77,7 +81,13 @@ def no_upstream(reader: str, id: str, *, known: bool) -> ResultUnavailableError:
 
 
 def noted(error: BaseException, id: str) -> BaseException:
-    """The error with a note that names the task, unless its class refuses notes, as frozen dataclasses do."""
+    """The error with a note that names the task, unless its class refuses notes, as frozen dataclasses do.
+
+    To be called in the frame that caught it: that frame leaves the traceback, for it is ours, and it would keep the
+    whole run alive as long as somebody keeps the error.
+    """
+    if error.__traceback__ is not None:
+        error.with_traceback(error.__traceback__.tb_next)
     with contextlib.suppress(Exception):
         error.add_note(f"in task {id!r}")
     return error

@@ -65,6 +65,11 @@ def _by_value(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in registered)
 
 
+def carry_by_value(module: ModuleType) -> None:
+    """Have everything that a module defines travel by value: other processes cannot import it."""
+    cloudpickle.register_pickle_by_value(module)
+
+
 def _task_address(fn: FunctionType) -> tuple[str, str] | None:
     """The module and name under which another process finds the task that holds this function."""
     module = sys.modules.get(fn.__module__)

@@ -131,6 +131,8 @@ class Execution:
         """A running task gave up because the run was cancelled."""
         self.ended[i] = now
         self.machine.gave_up(i, self.machine.attempts[i])
+        if self.readers is not None:
+            self._release(i)
         if not self.machine.open:
             self._finish(now)
 
@@ -189,10 +191,35 @@ class Execution:
             self.cancelled_at = now
             self._emit(CancelRequested(reason, self.epoch + now))
             self.machine.cancel(reason)
+            if self.readers is not None:
+                states = self.machine.states
+                self._release(*(i for i in range(len(self.plan.ids)) if states[i] == CANCELLED))
             if not self.machine.open:
                 self._finish(now)
             for call in self._on_end:
                 call()
+
+    def abort(self, fatal: BaseException) -> None:
+        """Graflow itself failed: end the run with that, whatever state it is in."""
+        self.fatal = fatal
+        # Whoever failed may have held the lock and lost it; nobody must wait for it for ever.
+        held = self.lock.acquire(timeout=1)
+        try:
+            self.done.set()
+            for listener in self._listeners:
+                listener(None)
+            for call in self._on_end if held else ():
+                call()
+        finally:
+            if held:
+                self.lock.release()
+
+    def dissolve(self) -> None:
+        """Let go of whoever was told, once the run has ended: results should go with the last user of the run."""
+        with self.lock:
+            self._on_end.clear()
+            self._listeners.clear()
+            self.machine.listener = None
 
     def on_end(self, call: Callable[[], None]) -> None:
         """Have something called when the run ends or is cancelled; with the lock held."""

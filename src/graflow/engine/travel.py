@@ -23,26 +23,30 @@ def check_portable(workflow: Workflow[Any, Any]) -> None:
     Warns:
         PortabilityWarning: a task carries more than 1 MiB of captured variables.
     """
+    found = complaints(workflow)
+    if found:
+        raise SerializationError(f"workflow {workflow.name!r} cannot travel to another process: " + "\n".join(found))
+
+
+def complaints(workflow: Workflow[Any, Any]) -> list[str]:
+    """What keeps the tasks of a workflow from travelling, one line each; warns as `check_portable` does."""
     from graflow.engine import portable
 
-    complaints: list[str] = []
+    lines: list[str] = []
     looked_at: set[int] = set()
     for task in workflow.tasks.values():
         if id(task.fn) not in looked_at:
             looked_at.add(id(task.fn))
             found = portable.obstacles(task.fn)
-            complaints += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
+            lines += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
             if not found:
                 _warn_of_cargo(task.id, task.fn)
         for name, value in named_inputs(task):
             constant = _constant(value)
             if type(constant) not in ATOMS:
                 found = portable.obstacles(constant, root=f"input {name!r}")
-                complaints += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
-    if complaints:
-        raise SerializationError(
-            f"workflow {workflow.name!r} cannot travel to another process: " + "\n".join(complaints)
-        )
+                lines += [f"task {task.id!r}: {portable.explain(obstacle)}" for obstacle in found]
+    return lines
 
 
 def _constant(value: Any) -> Any:

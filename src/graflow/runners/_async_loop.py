@@ -80,6 +80,10 @@ class AsyncLane:
         finally:
             with self.execution.lock:
                 self.stopped = True
+            left = asyncio.all_tasks(self.loop)  # what bodies started and left behind
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()

@@ -57,6 +57,10 @@ class ChildAttempt:
         self.results = results
         self.ids = ids
 
+    def knows(self, id: str) -> bool:
+        """Is there a task of this id?"""
+        return id in self.ids
+
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
         from graflow.engine.attempt import no_upstream

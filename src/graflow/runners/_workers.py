@@ -30,6 +30,7 @@ ASYNC: Final = 3
 
 #: How often a crew that ends waits for a worker thread before it lets go of it, in seconds.
 _JOIN_SECONDS: Final = 5.0
+_LOOK_UP_SECONDS: Final = 0.2
 
 
 class Lane:
@@ -139,21 +140,32 @@ class Crew:
         """Graflow itself failed in a worker: end the run with that."""
         fatal = InternalError(f"a worker of run {self.execution.id} broke: {type(error).__name__}: {error}")
         fatal.__cause__ = error
-        self.execution.fatal = fatal
-        self.execution.done.set()
+        self.execution.abort(fatal)
 
     def drive(self) -> None:
         """What the thread that runs the workflow does until the end: inline tasks, or wait."""
         if self.inline is not None:
             self.inline.limit = self.inline.workers = 1
             self.work_here(self.inline, self.execution.add_worker("inline"))
-        self.execution.done.wait()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for the end of the run.
+
+        Looks up now and then: a Ctrl-C that arrives just before the thread falls asleep is not noticed until then.
+        """
+        while not self.execution.done.wait(_LOOK_UP_SECONDS):
+            pass
 
     def end(self) -> None:
         """Wait for the workers to leave, once the run has ended."""
         for thread in self.threads:
             if thread is not threading.current_thread():
                 thread.join(_JOIN_SECONDS)
+        self.execution.dissolve()
+        if not any(thread.is_alive() for thread in self.threads):
+            # A kept exception keeps the frames of its thread, and these know the crew: it must not know the results.
+            vars(self).clear()
 
     def interrupt(self) -> None:
         """End what can be ended from outside: processes and async tasks."""
@@ -214,6 +226,8 @@ class Crew:
                 lock.release()
                 attempt.index = i
                 value: Any = None
+                args: Any = None
+                kwargs: Any = None
                 error: BaseException | None = None
                 try:
                     recipe = recipes[i]
@@ -240,8 +254,8 @@ class Crew:
                     execution.commit_failure(i, error, now)
                     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                         raise error
-                # A finished result must not live on in this frame while the worker waits.
-                value = None
+                # Neither a result nor an input may live on in this frame while the worker waits.
+                value = args = kwargs = error = None
                 if not alone or self.asynchronous is not None:
                     self.spread(lane)
                 elif len(ready) > 1:
@@ -258,3 +272,5 @@ class Crew:
             RECORDER.reset(recorder_token)
             if owned(lock):
                 lock.release()
+            # This frame lives as long as an exception that a body raised; what it knows of the run must not.
+            del execution, machine, slots, plan, recipes, attempt, attempt_token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
@@ -60,19 +61,19 @@ class LocalRunner(Runner):
         Ctrl-C meanwhile cancels the run: processes are ended, threads finish the task they run (a second Ctrl-C
         abandons them), and then the KeyboardInterrupt goes on.
         """
-        handle = self._prepare(workflow, inputs, check)
-        try:
-            handle._crew.start()
-            if wait:
-                handle._crew.drive()
-            elif handle._crew.inline is not None:
-                handle._crew.spawn(handle._crew.drive, "graflow-inline")
-        except KeyboardInterrupt:
-            handle._interrupt()
-            raise
+        handle = self.prepare(workflow, inputs, check=check)
+        handle.drive() if wait else handle.go()
         return handle
 
-    def _prepare(self, workflow: Workflow[Any, Any], inputs: Any, check: bool) -> LocalHandle[Any]:
+    def prepare(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> LocalHandle[Any]:
+        """Check that this runner can run the workflow with these inputs; its `LocalHandle.drive` then runs it.
+
+        For callers that want the handle before the run begins, and run it in their own thread.
+
+        Raises:
+            ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
+            SerializationError: a task that is to run in a process cannot travel there.
+        """
         if not isinstance(workflow, Workflow):
             raise ConfigurationError(f"a runner runs workflows, not {workflow!r}; build one, or take block.workflow")
         _check_inputs(workflow, inputs)
@@ -123,6 +124,8 @@ class LocalHandle(RunHandle[R]):
         self._execution = execution
         self._crew = crew
         self._check = check
+        self._over = False
+        self._ending = threading.Lock()
         self._run = LocalRun[R](execution)
 
     @property
@@ -142,9 +145,11 @@ class LocalHandle(RunHandle[R]):
 
     def wait(self, timeout: float | None = None) -> Run[R]:
         """Wait for the end; see `RunHandle.wait`."""
-        if not self._execution.done.wait(timeout):
+        if timeout is None and not self._over:
+            self._crew.wait()
+        elif not self._execution.done.wait(timeout):
             raise TimeoutError(f"run {self.id} has not ended within {timeout:g} s; it goes on")
-        self._crew.end()
+        self._end()
         if self._execution.fatal is not None:
             raise self._execution.fatal
         if self._check:
@@ -174,12 +179,29 @@ class LocalHandle(RunHandle[R]):
         yield from ended
         return self.wait()
 
-    def _interrupt(self) -> None:
-        """End the run after Ctrl-C, and wait for what cannot be ended."""
-        self._execution.cancel("interrupted")
-        self._crew.interrupt()
-        self._execution.done.wait()
-        self._crew.end()
+    def go(self) -> None:
+        """Begin the run, and leave it to threads of its own."""
+        self._crew.start()
+        if self._crew.inline is not None:
+            self._crew.spawn(self._crew.drive, "graflow-inline")
+
+    def drive(self) -> None:
+        """Begin the run, lend it this thread, and return when it has ended; Ctrl-C as for `LocalRunner.begin`."""
+        try:
+            self._crew.start()
+            self._crew.drive()
+        except KeyboardInterrupt:
+            self._execution.cancel("interrupted")
+            self._crew.interrupt()
+            self._crew.wait()
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        with self._ending:
+            if not self._over:
+                self._over = True
+                self._crew.end()
 
 
 def _when_done(execution: Execution, loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
