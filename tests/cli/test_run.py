@@ -148,7 +148,8 @@ class TestFailures:
         body = "@task\ndef fails():\n    1 / 0\nflow = Workflow.of('flow', returns=fails)"
         done = call("run", "-q", script(body), "--traceback")
         assert done.code == 1
-        assert str(Path("graflow", "runners", "_workers.py")) in done.err
+        assert "Traceback (most recent call last):" in done.err
+        assert 'flow.py", line 4, in fails' in done.err
 
     def test_a_task_that_the_runner_refuses(self, script: Script, call: Call) -> None:
         body = """

@@ -260,7 +260,9 @@ class MachineAgainstModel(RuleBasedStateMachine):
             for number, lane in enumerate(self.machine.ready):
                 while lane:
                     self.call("take", number)
-            for i in self.machine.running():
+            running = self.machine.running()
+            assert running
+            for i in running:
                 assert self.call("succeeded", i, self.machine.attempts[i])
         self.machine.validate()
         assert self.machine.outcome is not RunState.RUNNING

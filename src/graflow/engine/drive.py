@@ -153,11 +153,13 @@ class Execution:
         )
 
     def _finish(self, now: float) -> None:
-        self.finished_at = now
+        """Tell everybody that the run has ended. May be done again, for Ctrl-C can strike in the middle."""
+        if self.finished_at is None:
+            self._emit(RunFinished(self.id, self.machine.outcome, self.epoch + now))
+            self.finished_at = now
         self.done.set()
-        self._emit(RunFinished(self.id, self.machine.outcome, self.epoch + now))
-        for listener in self._listeners:
-            listener(None)
+        while self._listeners:
+            self._listeners.pop()(None)
         for call in self._on_end:
             call()
 
@@ -186,7 +188,10 @@ class Execution:
         """Start nothing more."""
         with self.lock:
             now = clock()
-            if self.machine.cancel_reason is not None or not self.machine.open:
+            if not self.machine.open:
+                self._finish(now)  # if it was interrupted half-way
+                return
+            if self.machine.cancel_reason is not None:
                 return
             self.cancelled_at = now
             self._emit(CancelRequested(reason, self.epoch + now))
@@ -293,6 +298,11 @@ class Execution:
         return (event for _, _, event in past)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def state(self) -> RunState:
+        """Where the run stands."""
+        return RunState.FAILED if self.fatal is not None else self.machine.outcome
 
     def record(self, i: int) -> TaskRecord:
         """What became of a task so far."""

@@ -42,11 +42,20 @@ def read_message(fd: int, has_more: Callable[[], bool] = lambda: True) -> bytes 
     return None if header is None else read_exactly(fd, HEADER.unpack(header)[0], has_more)
 
 
-def write_message(fd: int, message: bytes) -> None:
-    """Write one message, whatever its length."""
+def write_message(fd: int, message: bytes, has_room: Callable[[], bool] = lambda: True) -> bool:
+    """Write one message, whatever its length; False if nobody will read it.
+
+    Args:
+        fd: the pipe.
+        message: what to write.
+        has_room: waits until something can be written; False if there is nobody to read it.
+    """
     view = memoryview(HEADER.pack(len(message)) + message)
     while view:
+        if not has_room():
+            return False
         view = view[os.write(fd, view) :]
+    return True
 
 
 class ChildAttempt:

@@ -48,6 +48,7 @@ class Child:
                 [sys.executable, str(Path(_child.__file__)), str(inbox), str(outbox)],
                 pass_fds=(inbox, outbox),
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # whatever a body starts ends with the process; Ctrl-C reaches the runner alone
             )
         except OSError:
             os.close(self._to_child)
@@ -57,8 +58,10 @@ class Child:
             os.close(inbox)
             os.close(outbox)
         self.pid = self._process.pid
-        self._poll = select.poll()
-        self._poll.register(self._from_child, select.POLLIN)
+        self._more, self._room = select.poll(), select.poll()
+        self._more.register(self._from_child, select.POLLIN)
+        self._room.register(self._to_child, select.POLLOUT)
+        os.set_blocking(self._to_child, False)  # a large message must not block on a process that dies meanwhile
         self.has: set[int] = set()
         self.knows_ids = False
         # The first message; a process that died already is noticed at the first call.
@@ -68,26 +71,32 @@ class Child:
     def call(self, message: bytes) -> bytes | None:
         """Send one attempt and wait for its end; None if the process died."""
         try:
-            write_message(self._to_child, message)
-            return read_message(self._from_child, self._has_more)
+            if not write_message(self._to_child, message, lambda: self._ready(self._room)):
+                return None
+            return read_message(self._from_child, lambda: self._ready(self._more))
         except BrokenPipeError:
             return None
 
-    def _has_more(self) -> bool:
-        """Wait for something to read; False if the process died without writing it.
+    def _ready(self, pipe: select.poll) -> bool:
+        """Wait until a pipe can be used; False if the process died before that.
 
         A program that the process started may hold the pipe open beyond its death, so its end alone is no sign.
         """
         while True:
             dead = self._process.poll() is not None  # asked first: what it wrote before its death counts
-            if self._poll.poll(0 if dead else _LOOK_AGAIN_MS):
+            if pipe.poll(0 if dead else _LOOK_AGAIN_MS) and not (dead and pipe is self._room):
                 return True
             if dead:
                 return False
 
+    def gone(self) -> bool:
+        """Has the process ended?"""
+        return self._process.poll() is not None
+
     def kill(self) -> None:
-        """End the process now."""
-        self._process.kill()
+        """End the process now, with whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> str:
         """Let the process go, wait for it, and say how it ended."""
@@ -160,6 +169,9 @@ class ProcessLane(Lane):
                         return
                     self.wait()
                     continue
+                if child is not None and child.gone():  # it died with nothing to do: no task is lost
+                    self._let_go(child)
+                    child = None
                 problem: OSError | None = None
                 if child is None:  # before a task is taken, so that its time is its own
                     lock.release()

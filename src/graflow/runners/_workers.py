@@ -16,7 +16,6 @@ from graflow.core._recording import RECORDER
 from graflow.core.plan import Recipe
 from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
 from graflow.engine.drive import Execution, clock, owned
-from graflow.engine.machine import RUNNING
 from graflow.errors import InternalError
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ class Crew:
         self.asynchronous: AsyncLane | None = None
         self.adopted: set[int] = set()
         self._async_guard = threading.Lock()
+        self._lane_of = lanes
         counts = [lanes.count(number) for number in range(4)]
         self.lanes: list[Lane] = []
         self.inline = Lane(self, INLINE, 0) if counts[INLINE] else None
@@ -146,7 +146,7 @@ class Crew:
         """What the thread that runs the workflow does until the end: inline tasks, or wait."""
         if self.inline is not None:
             self.inline.limit = self.inline.workers = 1
-            self.work_here(self.inline, self.execution.add_worker("inline"))
+            self.context.copy().run(self.work_here, self.inline, self.execution.add_worker("inline"))
         self.wait()
 
     def wait(self) -> None:
@@ -160,19 +160,31 @@ class Crew:
     def end(self) -> None:
         """Wait for the workers to leave, once the run has ended."""
         for thread in self.threads:
-            if thread is not threading.current_thread():
+            if thread is not threading.current_thread() and thread.ident is not None:
                 thread.join(_JOIN_SECONDS)
         self.execution.dissolve()
         if not any(thread.is_alive() for thread in self.threads):
             # A kept exception keeps the frames of its thread, and these know the crew: it must not know the results.
             vars(self).clear()
 
-    def interrupt(self) -> None:
-        """End what can be ended from outside: processes and async tasks."""
+    def interrupt(self, stop: KeyboardInterrupt) -> None:
+        """End the run after Ctrl-C struck the thread that drives it, at whatever line.
+
+        Raises what ends the wait for tasks in threads, which cannot be ended: a second Ctrl-C.
+        """
+        execution = self.execution
+        while owned(execution.lock):  # struck before it could be released
+            execution.lock.release()
+        with execution.lock:
+            for i in execution.machine.running():
+                if self._lane_of[i] == INLINE and i not in self.adopted:  # nobody is left to run it
+                    execution.commit_failure(i, noted(stop, execution.plan.ids[i]), clock())
+        execution.cancel("interrupted")
         if self.processes is not None:
             self.processes.kill()
         if self.asynchronous is not None:
             self.asynchronous.cancel_all()
+        self.wait()
 
     def adopt(self, i: int, coroutine: Any) -> None:
         """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""
@@ -206,8 +218,7 @@ class Crew:
         started, worker_of, ready, number = execution.started, execution.worker, lane.ready, lane.number
         alone = self.lanes == [lane]
         attempt = LocalAttempt(plan, execution.result)
-        attempt_token, recorder_token = ATTEMPT.set(attempt), RECORDER.set(None)
-        i = -1
+        ATTEMPT.set(attempt)  # in a context of this worker's own
         lock.acquire()
         try:
             now = clock()
@@ -260,17 +271,8 @@ class Crew:
                     self.spread(lane)
                 elif len(ready) > 1:
                     lane.spread(1)
-        except BaseException as error:
-            # Ctrl-C can strike between any two lines: a task must not stay running with nobody to run it.
-            if not owned(lock):
-                lock.acquire()
-            if i >= 0 and machine.states[i] == RUNNING and worker_of[i] == worker and i not in self.adopted:
-                execution.commit_failure(i, noted(error, plan.ids[i]), clock())
-            raise
         finally:
-            ATTEMPT.reset(attempt_token)
-            RECORDER.reset(recorder_token)
             if owned(lock):
                 lock.release()
             # This frame lives as long as an exception that a body raised; what it knows of the run must not.
-            del execution, machine, slots, plan, recipes, attempt, attempt_token
+            del execution, machine, slots, plan, recipes, attempt

@@ -136,7 +136,7 @@ class LocalHandle(RunHandle[R]):
     @property
     def state(self) -> RunState:
         """Where the run stands now."""
-        return self._execution.machine.outcome
+        return self._execution.state
 
     @property
     def tasks(self) -> Mapping[str, TaskRecord]:
@@ -190,10 +190,8 @@ class LocalHandle(RunHandle[R]):
         try:
             self._crew.start()
             self._crew.drive()
-        except KeyboardInterrupt:
-            self._execution.cancel("interrupted")
-            self._crew.interrupt()
-            self._crew.wait()
+        except KeyboardInterrupt as stop:
+            self._crew.interrupt(stop)
             self._end()
             raise
 
@@ -234,7 +232,7 @@ class LocalRun(Run[R], Generic[R]):
     @property
     def state(self) -> RunState:
         """How it ended."""
-        return self._execution.machine.outcome
+        return self._execution.state
 
     @property
     def value(self) -> R:
