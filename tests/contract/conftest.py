@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.diary import Diary
 
 from graflow import LocalRunner
-from tests.contract.diary import Diary
 
 KINDS: dict[str, dict[str, Any]] = {
     "inline": {"executor": "inline"},
@@ -47,4 +47,4 @@ def near_runner(request: pytest.FixtureRequest) -> LocalRunner:
 @pytest.fixture
 def diary(tmp_path: Path) -> Iterator[Diary]:
     """What bodies write down, in the order in which they did, whatever process they ran in."""
-    yield Diary(str(tmp_path / "diary"))
+    return Diary(str(tmp_path / "diary"))

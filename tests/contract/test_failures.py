@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.contract.diary import Diary
 
 from graflow import (
     Failed,
@@ -25,7 +26,6 @@ from graflow import (
     task,
     workflow,
 )
-from tests.contract.diary import Diary
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -134,9 +134,7 @@ def test_the_cause_is_the_exception_itself(every_runner: LocalRunner) -> None:
     assert error.__cause__.args == ("no luck",)
     assert dict(error.failures) == {"bad": error.__cause__}
     message, _, rest = str(error).partition(" (run ")
-    assert message == (
-        "task 'bad' of workflow 'w' failed: ValueError: no luck; 1 task that needs it did not run"
-    )
+    assert message == ("task 'bad' of workflow 'w' failed: ValueError: no luck; 1 task that needs it did not run")
     assert rest.endswith(")")
 
 

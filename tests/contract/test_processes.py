@@ -21,8 +21,8 @@ from graflow import (
     SerializationError,
     Task,
     TaskState,
-    Workflow,
     WorkerLostError,
+    Workflow,
     task,
 )
 from graflow.engine.events import TaskFailed

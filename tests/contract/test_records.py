@@ -72,9 +72,9 @@ def test_records_tell_the_story_of_each_task(every_runner: LocalRunner) -> None:
         assert record.duration >= 0
         assert before - 1 < record.started < after + 1  # the two clocks may differ a little
         assert re.fullmatch(r"inline|thread-[1-9]\d*|process-[1-9]\d*", record.worker or "")
-        assert (record.worker or "").startswith({"inline": "inline", "threads": "thread-", "processes": "process-"}[
-            every_runner.executor
-        ])
+        assert (record.worker or "").startswith(
+            {"inline": "inline", "threads": "thread-", "processes": "process-"}[every_runner.executor]
+        )
     one, two = run.tasks["first"], run.tasks["second"]
     assert one.started is not None
     assert one.duration is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from contextvars import ContextVar
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.contract.diary import Diary
 
 from graflow import LocalRunner, RunState, Task, Workflow, inputs, task, workflow
-from tests.contract.diary import Diary
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -166,7 +167,7 @@ def test_random_layers_keep_the_order(runner: LocalRunner, diary: Diary) -> None
     layers = [[f"t{layer}_{k}" for k in range(5)] for layer in range(6)]
     edges = [
         (u, d)
-        for above, below in zip(layers, layers[1:], strict=False)
+        for above, below in itertools.pairwise(layers)
         for d in below
         for u in dice.sample(above, dice.randint(0, 3))
     ]
@@ -237,7 +238,9 @@ def test_inputs_of_the_workflow_reach_the_tasks(runner: LocalRunner) -> None:
 def test_a_nested_workflow_is_one_task_with_many_inside(every_runner: LocalRunner) -> None:
     source = inputs(Order)
     size = Task("size", lambda sizes: sum(sizes))
-    inner = Workflow.builder("inner", inputs=Order).add(size, source.sizes).then(Task("double", lambda x: x * 2)).build()
+    inner = (
+        Workflow.builder("inner", inputs=Order).add(size, source.sizes).then(Task("double", lambda x: x * 2)).build()
+    )
     middle = Workflow.builder("middle", inputs=Order).add(inner.as_task("deep"), source).build()
     outer = (
         Workflow.builder("outer")

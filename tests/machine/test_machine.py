@@ -188,7 +188,13 @@ def test_every_row_of_the_table_is_tested() -> None:
 
 def test_states_have_their_public_names() -> None:
     assert [state.name for state in STATES] == [
-        name for name in ("WAITING", "READY", "RUNNING", "SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED")
+        "WAITING",
+        "READY",
+        "RUNNING",
+        "SUCCEEDED",
+        "FAILED",
+        "SKIPPED",
+        "CANCELLED",
     ]
     assert set(STATES) == set(TaskState)
     assert [getattr(machine_module, state.name) for state in STATES] == list(range(7))

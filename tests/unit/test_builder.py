@@ -167,7 +167,10 @@ def test_an_order_beside_data_adds_nothing() -> None:
 def test_order_of_a_task_that_was_not_added_is_refused() -> None:
     with pytest.raises(UnknownTaskError) as caught:
         new().add(one).order(one, two).build()
-    assert str(caught.value) == "order() names task 'two', but workflow 'w' has no task 'two'; add it, or correct the reference"
+    assert (
+        str(caught.value)
+        == "order() names task 'two', but workflow 'w' has no task 'two'; add it, or correct the reference"
+    )
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -218,7 +221,7 @@ def test_a_reference_with_another_callable_is_refused() -> None:
 
 
 def test_returns_means_the_very_task_that_was_added() -> None:
-    with pytest.raises(DuplicateTaskError, match=r"^returns= names task 'one', but means another task than the one of that id"):
+    with pytest.raises(DuplicateTaskError, match=r"^returns= names task 'one', but means another"):
         new().add(one).build(returns=Task("one", lambda: 5))
     with pytest.raises(DuplicateTaskError):
         new().add(double, 1).build(returns=double(2))

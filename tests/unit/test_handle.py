@@ -632,7 +632,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, door: Door) -> RunHandle[Any]:
 
 def test_a_broken_worker_ends_the_run_for_who_waits(broken: RunHandle[Any], door: Door) -> None:
     door.open.set()
-    with pytest.raises(InternalError, match="a worker of run .* broke: RuntimeError: a bug"):
+    with pytest.raises(InternalError, match=r"a worker of run .* broke: RuntimeError: a bug"):
         broken.wait(PATIENCE)
     assert broken.state is not RunState.RUNNING
 

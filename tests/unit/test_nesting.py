@@ -739,3 +739,11 @@ def test_a_block_equals_the_builder_that_says_the_same() -> None:
             one >> two
         echo(5)
     assert wf.workflow == Workflow.builder("w").include(part, prefix="part").add(echo, 5).build()
+
+
+def test_a_nested_block_may_order_many_after_many() -> None:
+    with workflow("w") as wf, workflow("inner"):
+        (one.named("a") | one.named("b")) >> (one.named("c") | one.named("d"))
+    assert [(edge.upstream, edge.downstream) for edge in wf.workflow.edges] == [
+        ("inner/a", "inner/c"), ("inner/b", "inner/c"), ("inner/a", "inner/d"), ("inner/b", "inner/d"),
+    ]  # fmt: skip

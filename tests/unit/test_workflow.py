@@ -347,7 +347,9 @@ def test_the_fingerprint_follows_the_code() -> None:
 
 def test_a_diff_lists_what_changed() -> None:
     before = of(one, two, double(1), echo(0))
-    after = of(make_two(), minus(1, 2), double(2).with_policy(queue="io"), echo(0).after(double.with_policy(queue="io")))
+    after = of(
+        make_two(), minus(1, 2), double(2).with_policy(queue="io"), echo(0).after(double.with_policy(queue="io"))
+    )
     diff = before.diff(after)
     assert (diff.added, diff.removed) == (("minus",), ("one",))
     assert diff.rewired == ("double", "echo")

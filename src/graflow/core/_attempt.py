@@ -11,6 +11,7 @@ class Attempt(Protocol):
 
     def knows(self, id: str) -> bool:
         """Is there a task of this id in the running workflow?"""
+        ...
 
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream of the running task.

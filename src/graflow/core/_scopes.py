@@ -201,16 +201,16 @@ def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
         return gates[key]
 
     for scope in scopes:
-        for id, task in scope.tasks.items():
+        for task_id, task in scope.tasks.items():
             extra = task._extra
             if extra is not None:
                 extra = (
                     tuple(move(scope, value) for value in extra[0]),
                     tuple((name, move(scope, value)) for name, value in extra[1]),
                 )
-            scope.tasks[id] = changed(
+            scope.tasks[task_id] = changed(
                 task,
-                id=scope.path + id,
+                id=scope.path + task_id,
                 bound=tuple(move(scope, value) for value in task._bound),
                 extra=extra,
                 edges=tuple(edge(scope, value) for value in task._edges),

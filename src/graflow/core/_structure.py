@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graflow.core._definition import UNBOUND, Definition
+from graflow.core._definition import UNBOUND
 from graflow.core._inputs import Template, same_extra, same_input
 from graflow.core.group import Gate
 from graflow.core.placeholder import InputSource, Placeholder
@@ -128,7 +128,7 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
     tasks, index = structure.tasks, structure.index
     upstream, reads = structure.upstream, structure.reads
     gates = _Gates(structure, problems)
-    definition: Definition | None = None
+    definition: Any = None
     required: tuple[int, ...] = ()
     seen: list[set[Any]] = []
     accepted: dict[int, list[set[Any]]] = {}

@@ -206,7 +206,7 @@ class Workflow(Generic[In, R_co]):
         """
         if self._as_function is None:
             object.__setattr__(self, "_as_function", _as_function(self))
-        return Task(id, self._as_function)
+        return Task(id, cast(Any, self._as_function))
 
     def renamed(self, prefix: str) -> Self:
         """The same workflow with ``prefix/`` before every id.
@@ -366,17 +366,20 @@ def _as_function(workflow: Workflow[Any, Any]) -> Any:
     """A plain function that runs the workflow, for `Workflow.as_task` and for calling ``.fn``."""
     runner = _ports.inline_runner
 
+    run_nested: Any
     if workflow._model is None:
 
-        def run_nested() -> Any:
+        def run_without() -> Any:
             return runner().run(workflow).value
 
+        run_nested = run_without
     else:
 
-        def run_nested(inputs: Any) -> Any:  # type: ignore[misc]  # the other shape of the same function
+        def run_with(inputs: Any) -> Any:
             return runner().run(workflow, inputs).value
 
-        run_nested.__annotations__["inputs"] = workflow._model
+        run_with.__annotations__["inputs"] = workflow._model
+        run_nested = run_with
     returned = workflow._structure.tasks[workflow._structure.index[workflow._returns]] if workflow._returns else None
     run_nested.__annotations__["return"] = returned._definition.hints.result if returned is not None else type(None)
     run_nested.__name__ = run_nested.__qualname__ = workflow.name
