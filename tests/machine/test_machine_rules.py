@@ -261,12 +261,15 @@ class MachineAgainstModel(RuleBasedStateMachine):
         while self.machine.open:
             for number, lane in enumerate(self.machine.ready):
                 while lane:
-                    self.call("take", number)
-            running = self.machine.running()
+                    self.model.state[self.call("take", number)] = "running"
+            running = self.model.those("running")
             assert running
             for i in running:
                 assert self.call("succeeded", i, self.machine.attempts[i])
-        self.machine.validate()
+                self.model.state[i] = "succeeded"
+                self.model.settle()
+            self.states_are_those_of_the_model()
+            self.own_invariants_hold()
         assert self.machine.outcome is not RunState.RUNNING
         assert not any(self.machine.ready)
 

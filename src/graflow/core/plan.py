@@ -9,7 +9,6 @@ For most tasks the way to its arguments is then a tuple of slot numbers, worked 
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,7 +93,9 @@ class Plan:
         downstream: per index, the distinct downstreams.
         gates: the members of each gate; gate k has index ``len(ids) + k``.
         functions: the distinct callables.
+        is_async: per distinct callable, whether it gives a coroutine.
         function_of: per task, the number of its callable.
+        policies: index → policy, of the tasks that have one.
         recipes: per task, slots of its arguments by position, or a `Recipe`.
         constants: what the slots after the inputs' slot hold.
         returns: the index of the task whose result is the run's value, or None.
@@ -110,9 +111,11 @@ class Plan:
         "ids",
         "index",
         "inputs_slot",
+        "is_async",
         "levels",
         "name",
         "order",
+        "policies",
         "reads",
         "recipes",
         "returns",
@@ -134,7 +137,8 @@ class Plan:
         self.gates: Sequence[tuple[int, ...]] = structure.gates
         self.returns = structure.index[workflow.returns] if workflow.returns is not None else None
         self.inputs_slot = len(structure.upstream)
-        self.functions, self.function_of = _functions(structure)
+        self.functions, self.is_async, self.function_of = _functions(structure)
+        self.policies = {i: task._policy for i, task in enumerate(structure.tasks) if task._policy is not None}
         self.constants: list[Any] = []
         self.recipes: list[tuple[int, ...] | Recipe] = _recipes(structure, self.inputs_slot, self.constants)
 
@@ -298,18 +302,20 @@ def _shown(value: Any) -> Any:
     return {"type": f"{kind.__module__}.{kind.__qualname__}", "digest": digest_value(constant).hex()}
 
 
-def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], array[int]]:
+def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], list[bool], list[int]]:
     functions: list[Callable[..., Any]] = []
+    is_async: list[bool] = []
     numbers: dict[int, int] = {}
-    number_of = array("I", bytes(4 * len(structure.tasks)))
+    number_of = [0] * len(structure.tasks)
     for i, task in enumerate(structure.tasks):
         fn = task._definition.fn if i not in structure.aliases else passed_on
         number = numbers.get(id(fn))
         if number is None:
             number = numbers[id(fn)] = len(functions)
             functions.append(fn)
+            is_async.append(i not in structure.aliases and task._definition.is_async)
         number_of[i] = number
-    return functions, number_of
+    return functions, is_async, number_of
 
 
 def _recipes(structure: Structure, inputs_slot: int, constants: list[Any]) -> list[tuple[int, ...] | Recipe]:

@@ -47,15 +47,15 @@ def arguments(recipe: tuple[int, ...] | Recipe, slots: Sequence[Any]) -> tuple[S
 class LocalAttempt:
     """The context of the attempt that one worker runs: which task, and the results it may read.
 
-    One object serves all attempts of a worker in turn; only ``index`` changes.
+    One object serves all attempts of a thread in turn; only ``index`` changes.
     """
 
     __slots__ = ("_plan", "_result", "index")
 
-    def __init__(self, plan: Plan, result: Callable[[int], Any]) -> None:
+    def __init__(self, plan: Plan, result: Callable[[int], Any], index: int = -1) -> None:
         self._plan = plan
         self._result = result
-        self.index = -1
+        self.index = index
 
     def knows(self, id: str) -> bool:
         """Is there a task of this id?"""

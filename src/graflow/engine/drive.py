@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
@@ -85,9 +84,9 @@ class Execution:
         self.slots.append(inputs)
         self.slots.extend(plan.constants)
         self.errors: dict[int, BaseException] = {}
-        self.started = array("d", bytes(8 * n))
-        self.ended = array("d", bytes(8 * n))
-        self.worker = array("H", bytes(2 * n))
+        self.started = [0.0] * n
+        self.ended = [0.0] * n
+        self.worker = [0] * n
         self.workers: list[str] = [""]
         self.epoch = time.time() - clock()
         self.began = clock()

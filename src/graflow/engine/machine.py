@@ -28,7 +28,6 @@ Ready tasks wait in *lanes*, one for each kind of worker, first in, first out.
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -106,8 +105,9 @@ class Machine:
         count = max(lanes, default=0) + 1
         self._lanes = lanes + bytes([count]) * (total - tasks)
         self.ready: list[deque[int]] = [deque() for _ in range(count + 1)]
-        self.states = bytearray(total)
-        self.attempts = array("H", bytes(2 * total))
+        # Lists rather than arrays: an access costs a third, and every task makes a dozen of them.
+        self.states = [WAITING] * total
+        self.attempts = [0] * total
         self.open = tasks
         self.failed: list[int] = []
         self.skipped_for: dict[int, int] = {}

@@ -8,8 +8,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
+from graflow.core.plan import Recipe
 from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
-from graflow.engine.attempt import arguments as arguments_of
 from graflow.engine.drive import clock
 
 if TYPE_CHECKING:
@@ -89,25 +89,44 @@ class AsyncLane:
             self.loop.close()
 
     def _pump(self) -> None:
-        execution, machine = self.execution, self.execution.machine
-        assert self.ready is not None
-        taken: list[int] = []
-        with execution.lock:
+        with self.execution.lock:
             self.pump_planned = False
-            now = clock()
-            while self.ready and len(self.in_flight) + len(taken) < MAX_IN_FLIGHT:
-                i = machine.take(self.number)
-                execution.started[i] = now
-                execution.worker[i] = self.worker
-                if execution.watched:
-                    execution.announce(i)
-                taken.append(i)
+            taken = self._take(clock())
+        self._begin_taken(taken)
+
+    def _take(self, now: float) -> list[int]:
+        """Take ready tasks, up to as many as may be under way. With the lock held."""
+        execution = self.execution
+        taken: list[int] = []
+        while self.ready and len(self.in_flight) + len(taken) < MAX_IN_FLIGHT:
+            i = execution.machine.take(self.number)
+            execution.started[i] = now
+            execution.worker[i] = self.worker
+            if execution.watched:
+                execution.announce(i)
+            taken.append(i)
+        return taken
+
+    def _begin_taken(self, taken: list[int]) -> None:
+        plan, slots = self.execution.plan, self.execution.slots
         for i in taken:
-            self._begin(i, self._run(i))
+            try:
+                function, recipe = plan.functions[plan.function_of[i]], plan.recipes[i]
+                if isinstance(recipe, Recipe):
+                    args, kwargs = recipe.arguments(slots)
+                    coroutine = function(*args, **kwargs)
+                else:
+                    coroutine = function(*[slots[slot] for slot in recipe])
+            except BaseException as raised:  # noqa: BLE001  # resolving an input, or the call, may raise anything
+                self._begin(i, self._refuse(i, noted(raised, plan.ids[i])))
+            else:
+                self._begin(i, self._await(i, coroutine))
 
     def _begin(self, i: int, body: Coroutine[Any, Any, None]) -> None:
+        # A context of its own, because the task that commits before it may be the one that begins it.
+        context = self.crew.context.copy()
         # The loop itself holds tasks only weakly, so that a forgotten one could vanish half-way.
-        self.in_flight[i] = self.loop.create_task(body)
+        self.in_flight[i] = self.loop.create_task(body, name=self.execution.plan.ids[i], context=context)
         if self.execution.machine.cancel_reason is not None:
             self._cancel(i)
 
@@ -133,36 +152,26 @@ class AsyncLane:
             self.finished = True
             self.loop.stop()
 
-    async def _run(self, i: int) -> None:
-        execution = self.execution
-        plan = execution.plan
-        try:
-            args, kwargs = arguments_of(plan.recipes[i], execution.slots)
-            coroutine = plan.functions[plan.function_of[i]](*args, **kwargs)
-        except BaseException as raised:  # noqa: BLE001  # resolving an input, or the call, may raise anything
-            self._commit(i, None, noted(raised, plan.ids[i]))
-            return
-        await self._await(i, coroutine)
+    async def _refuse(self, i: int, error: BaseException) -> None:
+        """In place of a task whose inputs or call raised."""
+        self._commit(i, None, error)
 
     async def _await(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
         execution = self.execution
-        id = execution.plan.ids[i]
-        attempt = LocalAttempt(execution.plan, execution.result)
-        attempt.index = i
-        ATTEMPT.set(attempt)
+        ATTEMPT.set(LocalAttempt(execution.plan, execution.result, i))
         value: Any = None
         error: BaseException | None = None
         try:
             value = await coroutine
             if type(value) in SPECIAL:
-                error = result_error(id, value)
+                error = result_error(execution.plan.ids[i], value)
         except asyncio.CancelledError as raised:
             if execution.machine.cancel_reason is not None:
                 self._commit(i, None, None, gave_up=True)
                 return
-            error = noted(raised, id)
+            error = noted(raised, execution.plan.ids[i])
         except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
-            error = noted(raised, id)
+            error = noted(raised, execution.plan.ids[i])
         self._commit(i, value, error)
 
     def _commit(self, i: int, value: Any, error: BaseException | None, *, gave_up: bool = False) -> None:
@@ -176,6 +185,11 @@ class AsyncLane:
                 execution.commit_failure(i, error, now)
             else:
                 execution.commit(i, value, now)
-            self.crew.spread(None)
+            if self.crew.lanes:
+                self.crew.spread(self)
+            # Here rather than by way of the loop: a task that is ready begins at once, and the loop need not be woken.
+            taken = self._take(now) if self.ready else []
+        if taken:
+            self._begin_taken(taken)
         if self.ended:
             self._stop_if_done()

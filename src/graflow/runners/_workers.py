@@ -112,11 +112,11 @@ class Crew:
         with self.execution.lock:
             self.spread(None)
 
-    def spread(self, own: Lane | None) -> None:
-        """Give the ready tasks to workers; one of the lane ``own`` is kept by the caller. With the lock held."""
+    def spread(self, own: Lane | AsyncLane | None) -> None:
+        """Give the ready tasks to workers, but those of ``own`` that the caller takes itself. With the lock held."""
         for lane in self.lanes:
             lane.spread(1 if lane is own else 0)
-        if self.asynchronous is not None:
+        if self.asynchronous is not None and self.asynchronous is not own:
             self.asynchronous.pump_soon()
 
     def start_thread(self, lane: Lane, number: int) -> None:
@@ -241,12 +241,18 @@ class Crew:
                 kwargs: Any = None
                 error: BaseException | None = None
                 try:
-                    recipe = recipes[i]
+                    function, recipe = functions[function_of[i]], recipes[i]
                     if isinstance(recipe, Recipe):
                         args, kwargs = recipe.arguments(slots)
-                        value = functions[function_of[i]](*args, **kwargs)
+                        value = function(*args, **kwargs)
+                    elif len(recipe) == 1:  # a call with its arguments spelled out costs half of one with a list
+                        value = function(slots[recipe[0]])
+                    elif len(recipe) == 2:
+                        value = function(slots[recipe[0]], slots[recipe[1]])
+                    elif len(recipe) == 3:
+                        value = function(slots[recipe[0]], slots[recipe[1]], slots[recipe[2]])
                     else:
-                        value = functions[function_of[i]](*[slots[slot] for slot in recipe])
+                        value = function(*[slots[slot] for slot in recipe])
                     if type(value) in SPECIAL:
                         error = result_error(plan.ids[i], value)
                         if error is None:
@@ -269,7 +275,7 @@ class Crew:
                 value = args = kwargs = error = None
                 if not alone or self.asynchronous is not None:
                     self.spread(lane)
-                elif len(ready) > 1:
+                elif len(ready) > 1 and (lane.idle or lane.workers < lane.limit):
                     lane.spread(1)
         finally:
             if owned(lock):

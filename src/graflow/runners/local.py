@@ -87,19 +87,18 @@ class LocalRunner(Runner):
 
     def _lanes(self, plan: Plan) -> bytes:
         lanes = bytearray([_LANES[self.executor]]) * len(plan.ids)
-        asynchronous = bytes(task._definition.is_async for task in plan.workflow._structure.tasks)
-        for i, task in enumerate(plan.workflow._structure.tasks):
-            policy = task._policy
-            if policy is not None:
-                if policy.timeout is not None:
-                    raise ConfigurationError(
-                        f"task {task.id!r} has a timeout of {policy.timeout:g} s, which LocalRunner cannot keep yet; "
-                        f"remove it, or bound the time inside the task"
-                    )
-                if policy.executor is not None:
-                    lanes[i] = _LANES[policy.executor]
-            if asynchronous[i] and (policy is None or policy.executor != "processes"):
-                lanes[i] = ASYNC
+        if any(plan.is_async):
+            for i, number in enumerate(plan.function_of):
+                if plan.is_async[number]:
+                    lanes[i] = ASYNC
+        for i, policy in plan.policies.items():
+            if policy.timeout is not None:
+                raise ConfigurationError(
+                    f"task {plan.ids[i]!r} has a timeout of {policy.timeout:g} s, which LocalRunner cannot keep yet; "
+                    f"remove it, or bound the time inside the task"
+                )
+            if policy.executor == "processes" or (policy.executor is not None and lanes[i] != ASYNC):
+                lanes[i] = _LANES[policy.executor]
         return bytes(lanes)
 
     def __repr__(self) -> str:
