@@ -64,7 +64,7 @@ wheel: $(INSTALLED)  ## build dist/graflow-*.whl
 	@ls dist/*.whl
 
 clean:  ## remove what can be made again, .venv too
-	rm -rf .venv build dist site .hypothesis .graflow
+	rm -rf .venv build dist site .hypothesis .graflow flights-report
 	find . -type d '(' -name __pycache__ -o -name .mypy_cache -o -name .ruff_cache -o -name .pytest_cache ')' \
 	  -prune -exec rm -rf {} +
 

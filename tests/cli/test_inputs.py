@@ -246,7 +246,7 @@ class TestComplaints:
             "- --mode: Input should be 'fast' or 'slow' (given 2 times)",
             "- --colour: Input should be 'red' or 'blue' (given green)",
             "- --day: Input should be a valid date or datetime, input is too short (given x)",
-            "- --numbers: Input should be a valid array (given a)",
+            "- --numbers: 0: Input should be a valid integer, unable to parse string as an integer (given a)",
             "- --size: width: Input should be a valid integer, unable to parse string as an integer (given b)",
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,6 @@ def near_runner(request: pytest.FixtureRequest) -> LocalRunner:
 
 
 @pytest.fixture
-def diary(tmp_path: Path) -> Iterator[Diary]:
+def diary(tmp_path: Path) -> Diary:
     """What bodies write down, in the order in which they did, whatever process they ran in."""
     return Diary(str(tmp_path / "diary"))

@@ -140,7 +140,7 @@ def test_the_cause_is_the_exception_itself(every_runner: LocalRunner) -> None:
 
 def test_several_failures_are_a_group(runner: LocalRunner) -> None:
     bad = Task("bad", fail)
-    tasks = [bad(Refused(k)).named(f"bad_{k}") for k in range(3)] + [Task("good", lambda: 1)]
+    tasks: list[Any] = [bad(Refused(k)).named(f"bad_{k}") for k in range(3)] + [Task("good", lambda: 1)]
     with pytest.raises(RunFailedError) as caught:
         Workflow.builder("w").add_all(tasks).build().run(runner=runner)
     error = caught.value

@@ -271,12 +271,15 @@ def test_a_process_that_dies_between_two_tasks_takes_along_none(leaves_a_fork: b
             signal.pause()
         return os.getpid(), fork if leaves_a_fork else 0
 
+    forks: list[int] = []
+
     @task(executor="threads")
     def kills(pids: tuple[int, int]) -> None:
+        forks.append(pids[1])
         os.kill(pids[0], signal.SIGKILL)
         os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
 
-    source, second = Task("first", first), Task("second", len)
+    source, second = Task("first", first), Task("second", lambda data: len(data))
     large = b"x" * (1 << 20)  # more than the pipe holds
     built = Workflow.builder("w").add(source).add(kills, source.out).add(second(large).after(kills)).build()
     handle = ONE_PROCESS.start(built, check=False)
@@ -284,7 +287,7 @@ def test_a_process_that_dies_between_two_tasks_takes_along_none(leaves_a_fork: b
         run = handle.wait(10)
     finally:
         if leaves_a_fork:
-            os.kill(handle._execution.slots[handle._execution.plan.index["first"]][1], signal.SIGKILL)
+            os.kill(forks[0], signal.SIGKILL)
             handle.wait(30)
     assert run["second"] == len(large)
 

@@ -351,6 +351,12 @@ def test_cancelled_before_the_start_runs_nothing() -> None:
     machine = made(2, (0, 1))
     assert machine.cancel("never mind")
     assert (states(machine), machine.outcome) == ("CC", RunState.CANCELLED)
+    machine.start()
+    assert (states(machine), machine.outcome, [len(lane) for lane in machine.ready]) == (
+        "CC",
+        RunState.CANCELLED,
+        [0, 0],
+    )
 
 
 def test_running_lists_what_runs_in_order_of_index() -> None:
@@ -481,7 +487,7 @@ def test_every_edge_is_looked_at_once() -> None:
 
     width = 60
     lefts, rights = range(width), range(width, 2 * width)
-    upstream = [[] for _ in lefts] + [list(lefts) for _ in rights]
+    upstream: list[list[int]] = [[] for _ in lefts] + [list(lefts) for _ in rights]
     downstream = [Counted(rights) for _ in lefts] + [Counted() for _ in rights]
     machine = Machine(2 * width, upstream, downstream, bytes(2 * width))
     machine.start()

@@ -193,7 +193,7 @@ class MachineAgainstModel(RuleBasedStateMachine):
     @precondition(lambda self: len(self.calls) > self.patience)
     @rule(reason=st.sampled_from(["enough", "interrupted"]))
     def cancel(self, reason: str) -> None:
-        self.patience = len(self.calls) + 10
+        self.patience = len(self.calls) + 2
         before, since = everything(self.machine), len(self.told)
         counts = not self.model.cancelled and self.model.outcome is RunState.RUNNING
         assert self.call("cancel", reason) is counts

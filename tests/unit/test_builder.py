@@ -401,3 +401,11 @@ def test_a_prefix_is_one_legal_id(prefix: str) -> None:
 def test_include_takes_a_workflow(what: Any) -> None:
     with pytest.raises(WiringError, match=r"^include\(\) takes a workflow, not "):
         new().include(what, prefix="p")
+
+
+@pytest.mark.parametrize("wrong", [double.out, double.fn, 3], ids=["result", "function", "number"])
+def test_what_is_returned_is_a_task(wrong: Any) -> None:
+    with pytest.raises(WiringError, match=r"^returns= takes a task, not "):
+        new().add(double, 1).build(returns=wrong)
+    with pytest.raises(WiringError, match=r"^returns= takes a task, not "):
+        Workflow.of("w", double(1), returns=wrong)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -84,8 +86,8 @@ def behind(door: Door, **more: Callable[..., Any]) -> Workflow[None, Any]:
     return builder.add_all([Task(id, fn) for id, fn in more.items()]).build()
 
 
-async def patient(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return await asyncio.wait_for(coroutine, PATIENCE)
+async def patient(what: Awaitable[Any]) -> Any:
+    return await asyncio.wait_for(what, PATIENCE)
 
 
 async def awaited(handle: RunHandle[Any]) -> Any:
@@ -142,6 +144,22 @@ def test_many_threads_wait_for_one_run(runner: LocalRunner, door: Door) -> None:
     assert values == ["through"] * 5
 
 
+def test_many_threads_wait_for_many_runs_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them cleans up after the run while others may still be looking whether it has ended."""
+    monkeypatch.setattr("graflow.runners._workers._LOOK_UP_SECONDS", 0)  # they look all the time
+    built = Workflow.builder("w").add(Task("one", one)).build()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(40):
+                handle = LocalRunner("threads", 1).start(built)
+                waiting = [pool.submit(handle.wait) for _ in range(8)]
+                assert [one.result(PATIENCE).value for one in waiting] == [1] * 8
+    finally:
+        sys.setswitchinterval(interval)
+
+
 # ── cancelling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -186,6 +204,18 @@ def test_the_first_reason_counts_and_there_is_no_way_back(runner: LocalRunner, d
     handle.cancel("third")
     assert run.tasks["next"].reason == "the run was cancelled: first"
     assert handle.state is RunState.CANCELLED
+
+
+def test_a_run_cancelled_before_it_begins_does_not_begin(runner: LocalRunner) -> None:
+    ran: list[str] = []
+    built = Workflow.builder("w").add(Task("first", ran.append), "first").then(Task("next", one)).build()
+    handle = runner.prepare(built, check=False)
+    handle.cancel("never mind")
+    assert handle.state is RunState.CANCELLED
+    handle.go()
+    run = handle.wait(PATIENCE)
+    assert {id: str(record.state) for id, record in run.tasks.items()} == {"first": "cancelled", "next": "cancelled"}
+    assert not ran
 
 
 def test_cancelling_after_the_end_changes_nothing(runner: LocalRunner) -> None:
@@ -635,6 +665,7 @@ def test_a_broken_worker_ends_the_run_for_who_waits(broken: RunHandle[Any], door
     with pytest.raises(InternalError, match=r"a worker of run .* broke: RuntimeError: a bug"):
         broken.wait(PATIENCE)
     assert broken.state is not RunState.RUNNING
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("graflow")]
 
 
 def test_a_broken_worker_ends_the_run_for_who_awaits(broken: RunHandle[Any], door: Door) -> None:
@@ -642,8 +673,9 @@ def test_a_broken_worker_ends_the_run_for_who_awaits(broken: RunHandle[Any], doo
         waiting = asyncio.create_task(awaited(broken))
         await asyncio.sleep(0)
         door.open.set()
-        with pytest.raises(InternalError):
-            await patient(waiting)
+        for one in (waiting, awaited(broken)):  # also for who comes when all is over
+            with pytest.raises(InternalError):
+                await patient(one)
 
     asyncio.run(main())
 
@@ -682,7 +714,7 @@ async def leaves_a_generator_open() -> int:
 
     generator = numbers()
     KEPT.append(generator)
-    return await anext(generator)  # type: ignore[no-any-return]
+    return await anext(generator)
 
 
 KEPT: list[Any] = []

@@ -747,3 +747,11 @@ def test_a_nested_block_may_order_many_after_many() -> None:
     assert [(edge.upstream, edge.downstream) for edge in wf.workflow.edges] == [
         ("inner/a", "inner/c"), ("inner/b", "inner/c"), ("inner/a", "inner/d"), ("inner/b", "inner/d"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"n": 3}, 3], ids=["dict", "number"])
+def test_constant_inputs_of_a_nested_workflow_are_its_model(wrong: Any) -> None:
+    with pytest.raises(WiringError, match=r"takes Config, not "):
+        Workflow.builder("w").add(configured().as_task("sub"), wrong).build()
+    with pytest.raises(WiringError, match=r"takes Config, not "):
+        Workflow.builder("w").include(configured(), wrong, prefix="p")

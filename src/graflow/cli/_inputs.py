@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _TYPE_WIDTH, _DEFAULT_WIDTH, _GIVEN_WIDTH = 32, 60, 60
+#: What pydantic says of a text where it wants several values.
+_WANTS_ITEMS = ("list_type", "tuple_type", "set_type", "frozen_set_type")
 _LIMITS = (("gt", "> "), ("ge", ">= "), ("lt", "< "), ("le", "<= "), ("multiple_of", "a multiple of "))
 
 
@@ -228,8 +230,8 @@ def _validated(model: type[BaseModel], base: Any, inputs: list[Input], typed: di
         try:
             return _validate(model, base, typed)
         except ValidationError as error:
-            refused = {str(one["loc"][0]) for one in error.errors(include_url=False) if one["loc"]}
-            read = {key: _as_json(value) if key in refused else value for key, value in typed.items()}
+            refused = {str(one["loc"][0]): one["type"] for one in error.errors(include_url=False) if one["loc"]}
+            read = {key: _reread(value, refused[key]) if key in refused else value for key, value in typed.items()}
             if read == typed:
                 raise
             return _validate(model, base, read)
@@ -242,6 +244,12 @@ def _validated(model: type[BaseModel], base: Any, inputs: list[Input], typed: di
 def _validate(model: type[BaseModel], base: Any, typed: Mapping[str, Any]) -> BaseModel:
     # As JSON, strict models too take a path or a date from a string, and a tuple from a list.
     return model.model_validate_json(json.dumps({**base, **typed} if typed else base))
+
+
+def _reread(value: str | list[str], problem: str) -> Any:
+    """A refused text as JSON; and where items are wanted, one that is no list of them as the only item."""
+    read = _as_json(value)
+    return [value] if problem in _WANTS_ITEMS and isinstance(value, str) and not isinstance(read, list) else read
 
 
 def _as_json(value: str | list[str]) -> Any:

@@ -155,7 +155,11 @@ def _named(module: ModuleType, target: Target) -> Workflow[Any, Any]:
             found = getattr(found, part)
         except AttributeError:
             raise Trouble(f"{target.source} has no {target.name!r}; {_offer(module, target)}") from None
-    if callable(found) and not isinstance(found, type) and _workflow_in(found) is None and not _mistaken(found):
+    from graflow.core.placeholder import Placeholder
+
+    # A placeholder refuses to be looked at as a function.
+    is_function = type(found) is not Placeholder and callable(found) and not isinstance(found, type)
+    if is_function and _workflow_in(found) is None and not _mistaken(found):
         found = _called(found, target)
     workflow = _workflow_in(found)
     if workflow is None:

@@ -45,7 +45,13 @@ def show(target: str, wanted: Format | None, output: str | None, app_dir: str | 
     """Draw WORKFLOW, which is FILE.py, FILE.py:NAME or MODULE:NAME. None of its tasks runs."""
     from graflow.cli._load import load
 
-    chosen = wanted or _SUFFIXES.get(os.path.splitext(output or "")[1].lower(), "mermaid")
+    suffix = os.path.splitext(output or "")[1].lower()
+    if wanted is None and suffix and suffix not in _SUFFIXES:
+        raise Trouble(
+            f"{output} does not say which format to write, for it ends in none of {', '.join(_SUFFIXES)}; "
+            f"name one with --format"
+        )
+    chosen = wanted or _SUFFIXES.get(suffix, "mermaid")
     if output is None and chosen in ("svg", "html") and sys.stdout.isatty():
         raise Trouble(f"{chosen} is not for a terminal; name a file with --output FILE.{chosen}")
     workflow = load(target, app_dir)

@@ -32,6 +32,9 @@ class _Unbound:
 
 UNBOUND: Final = _Unbound()
 
+#: On a function made by `Workflow.as_task`: the workflow it stands for.
+NESTED_ATTRIBUTE: Final = "__graflow_workflow__"
+
 #: Inputs for ``*args`` and ``**kwargs``: positional surplus, then (name, value) pairs in order of name.
 Extra = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 
@@ -161,6 +164,9 @@ class Definition:
     @property
     def site(self) -> str:
         """Where it was defined, as ``file:line``, as far as Python knows."""
+        nested = getattr(self.fn, NESTED_ATTRIBUTE, None)
+        if nested is not None:
+            return f"workflow {nested.name!r}"
         code = code_of(self.fn)
         if code is not None:
             return f"{code.co_filename}:{code.co_firstlineno}"

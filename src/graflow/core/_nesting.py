@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from graflow.core._definition import UNBOUND
-from graflow.core._inputs import Template, prepare
+from graflow.core._definition import NESTED_ATTRIBUTE, UNBOUND
+from graflow.core._inputs import Template, prepare, spelling
 from graflow.core._structure import Structure
 from graflow.core.group import Gate
 from graflow.core.placeholder import InputSource, Path, Placeholder, make_placeholder
 from graflow.core.task import Task, changed
+from graflow.errors import WiringError
 
 if TYPE_CHECKING:
     from graflow.core.workflow import Workflow
 
 #: The inputs stay a placeholder: the surrounding workflow takes the same model.
 KEEP: Any = object()
-
-#: On a function made by `Workflow.as_task`: the workflow it stands for.
-NESTED_ATTRIBUTE = "__graflow_workflow__"
 
 
 def moved(
@@ -80,6 +78,21 @@ def _substitute(inputs: Any, path: Path) -> Any:
     return prepare(value, "inputs", path[0][1] if path else "inputs")
 
 
+def check_given(workflow: Workflow[Any, Any], given: Any, whose: str) -> None:
+    """Refuse constant inputs of a nested workflow that are no instance of its model.
+
+    Raises:
+        WiringError: names the workflow and the model.
+    """
+    model = workflow.inputs
+    if model is None or given is UNBOUND or given is KEEP or type(given) is Placeholder or isinstance(given, model):
+        return
+    raise WiringError(
+        f"workflow {workflow.name!r}, which {whose} stands for, takes {model.__name__}, not {spelling(given)}; "
+        f"pass an instance of it, or a placeholder for one"
+    )
+
+
 def nested_workflow(task: Task[..., Any]) -> Workflow[Any, Any] | None:
     """The workflow that a task stands for, if it was made by `Workflow.as_task`."""
     return getattr(task.fn, NESTED_ATTRIBUTE, None)
@@ -101,6 +114,7 @@ def expand(tasks: Iterable[Task[..., Any]]) -> tuple[list[Task[..., Any]], list[
             own.append(task)
             continue
         structure = workflow._structure
+        check_given(workflow, task._bound[0] if task._bound else UNBOUND, f"task {task.id!r}")
         given = task._bound[0] if task._bound and task._bound[0] is not UNBOUND else KEEP
         source = given.__graflow_source__ if type(given) is Placeholder else None
         upstream = task._edges if source is None or isinstance(source, InputSource) else (*task._edges, source)

@@ -114,6 +114,8 @@ class Block:
         if self._workflow is None:
             if self._outer is not None:
                 reason = f"is part of the block {self._outer._name!r}, which holds the workflow"
+            elif self._token is None:
+                reason = "was never opened; use it in a `with` statement"
             elif not self._closed:
                 reason = "is still open; its workflow is ready when the `with` statement ends"
             else:
@@ -277,7 +279,7 @@ class Block:
             raise ConfigurationError("execute() takes a runner or a queue_backend, not both")
         if self._outer is not None:
             raise ConfigurationError(f"block {self._name!r} is part of {self._outer._name!r}; execute that one")
-        workflow = self.workflow if self._closed else self._freeze()
+        workflow = self.workflow if self._closed or self._token is None else self._freeze()
         if start_node is not None:
             workflow = _from(workflow, start_node if isinstance(start_node, str) else self._path_id(start_node))
         if runner is None:

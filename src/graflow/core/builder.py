@@ -18,7 +18,7 @@ from typing import (
     overload,
 )
 
-from graflow.core._nesting import KEEP, moved
+from graflow.core._nesting import KEEP, check_given, moved
 from graflow.core._recording import RECORDER
 from graflow.core.checks import end_stage, legal_ids
 from graflow.core.placeholder import make_placeholder
@@ -132,6 +132,7 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
                 f"workflow {other.name!r} takes {other._model.__name__}; "
                 f"give it: .include(..., inputs, prefix={prefix!r})"
             )
+        check_given(other, inputs, f"prefix {prefix!r}")
         tasks = moved(other._structure, prefix, inputs)
         aliases = {f"{prefix}/{outer}": f"{prefix}/{target}" for outer, target in other._aliases.items()}
         last = tasks[other._returns] if other._returns is not None else self._last

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._inputs import same_extra, same_input, spelling
 from graflow.core._structure import Problems, Reference, Structure, arrange, compatible, link, sort
+from graflow.core.placeholder import Placeholder, source_spelling
 from graflow.errors import (
     CycleError,
     DefinitionError,
@@ -86,6 +87,18 @@ def checked(
         end_stage(name, acyclic(structure))
     end_stage(name, late_binding(structure))
     return structure
+
+
+def check_returns(returns: object) -> None:
+    """Refuse what is no task where one is to be returned."""
+    from graflow.core.task import Task
+
+    if returns is None or isinstance(returns, Task | str):
+        return
+    what = source_spelling(returns) if type(returns) is Placeholder else repr(returns)
+    source = returns.__graflow_source__ if type(returns) is Placeholder else None
+    cure = f"returns={source.id}" if isinstance(source, Task) else "the one whose result is the value of a run"
+    raise WiringError(f"returns= takes a task, not {what}; name it: {cure}")
 
 
 def end_stage(name: str, errors: list[DefinitionError]) -> None:

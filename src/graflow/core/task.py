@@ -263,7 +263,7 @@ class Task(_TaskFields, Generic[P, R_co]):
         """What a digest sees of a task that a function's body mentions."""
         return self._id, self._definition.fn
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> bool:  # not NoReturn: type checkers would skip all that follows `if task:`
         raise WiringError(f"task {self._id!r} is the definition of work, neither true nor false; pass .out to a task")
 
     # ── for the rest of core ────────────────────────────────────────────────────────────────────────────────────

@@ -18,11 +18,12 @@ from typing import (
 )
 
 from graflow.core import _ports
+from graflow.core._definition import NESTED_ATTRIBUTE
 from graflow.core._inputs import same_extra, same_input
-from graflow.core._nesting import NESTED_ATTRIBUTE, expand, moved
+from graflow.core._nesting import expand, moved
 from graflow.core._recording import RECORDER
 from graflow.core._structure import Structure, arrange, link, sort
-from graflow.core.checks import Mention, checked, end_stage, legal_ids
+from graflow.core.checks import Mention, check_returns, checked, end_stage, legal_ids
 from graflow.core.task import Task
 from graflow.errors import ConfigurationError
 
@@ -92,6 +93,7 @@ class Workflow(Generic[In, R_co]):
         from graflow.core._collect import collect, reachable
 
         check_name(name)
+        check_returns(returns)
         merged = collect(name, [*tasks, returns])
         recorder = RECORDER.get()
         if recorder is not None:
@@ -342,6 +344,7 @@ def build_workflow(
 
     The tasks of ``included`` come from workflows that were built, so nested workflows among them are expanded already.
     """
+    check_returns(returns)
     own, inner, found = expand(tasks)
     paths, inner_paths, found_paths = expand(paths)
     all_aliases = {**(aliases or {}), **found, **found_paths}
