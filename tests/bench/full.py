@@ -50,6 +50,7 @@ if __name__ == "__main__":
             sizes=((1_000, 10), (10_000, 3), (100_000, 1)),
             turns=11,
             floors_up_to=100_000,
+            async_up_to=100_000,
             memory_sizes=(10_000, 100_000),
             process_turns=7,
             only=tuple(sys.argv[1:]),

@@ -10,6 +10,7 @@ if __name__ == "__main__":
             sizes=((1_000, 3), (10_000, 1), (100_000, 1)),
             turns=5,
             floors_up_to=10_000,
+            async_up_to=10_000,
             memory_sizes=(10_000,),
             process_turns=3,
             only=tuple(sys.argv[1:]),

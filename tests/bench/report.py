@@ -32,6 +32,7 @@ class Settings:
         sizes: tasks of the graphs, each with how often a turn repeats it.
         turns: how often everything is measured, in turns.
         floors_up_to: threads and async tasks are held against their floors, which are slow, up to this size.
+        async_up_to: async tasks are measured up to this size.
         memory_sizes: tasks of the graphs whose memory is measured.
         process_turns: how often the tasks that compute are run; they take seconds.
         only: the rows to measure; all of them if empty.
@@ -40,6 +41,7 @@ class Settings:
     sizes: tuple[tuple[int, int], ...]
     turns: int
     floors_up_to: int
+    async_up_to: int
     memory_sizes: tuple[int, ...]
     process_turns: int
     only: tuple[str, ...] = ()
@@ -109,23 +111,26 @@ def graph_rows(settings: Settings) -> tuple[list[Row], list[list[str]]]:
     growth = [["row", "graph", *(f"{n:,}" for n in sizes), "growth", "floor's", "against the floor's", "target", "met"]]
     for row in filter(settings.wants, rows.GRAPH_WORK):
         largest = sizes[-1] if row in ("L1", "L3") else settings.floors_up_to
+        own = tuple(size for size in settings.sizes if row != "L5" or size[0] <= settings.async_up_to)
         for shape in graphs.SHAPES:
             say(f"{row} {shape}")
-            found = fresh(rows.measure_graph, row, shape, settings.sizes, settings.turns, largest)
-            by_size = dict(zip(sizes, found, strict=True))
-            for n in sizes:
+            found = fresh(rows.measure_graph, row, shape, own, settings.turns, largest)
+            by_size = dict(zip((n for n, _ in own), found, strict=True))
+            for n in by_size:
                 if n >= GROWTH_FROM and n <= largest:
                     ours, floor = by_size[n]
                     costs = median(ours) * 1e6, median(floor) * 1e6, ratio(ours, floor)
                     lines.append(
                         Row(row, f"{WORK[row]}, {shape} of {n:,}", "µs/task", *costs, graph_target(row, shape))
                     )
-            costs_by_size = [f"{median(by_size[n][0]) * 1e6:.2f}" for n in sizes]
+            costs_by_size = [f"{median(by_size[n][0]) * 1e6:.2f}" if n in by_size else "" for n in sizes]
             growth.append([row, f"{WORK[row]}, {shape}", *costs_by_size, *_growth(row, by_size)])
     return lines, growth
 
 
 def _growth(row: str, by_size: dict[int, list[list[float]]]) -> list[str]:
+    if GROWTH_TO not in by_size:
+        return [""] * 5
     small, large = by_size[GROWTH_FROM], by_size[GROWTH_TO]
     ours = ratio(large[0], small[0])
     if len(large) == 1:

@@ -146,7 +146,7 @@ def test_many_threads_wait_for_one_run(runner: LocalRunner, door: Door) -> None:
 
 def test_many_threads_wait_for_many_runs_without_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of them cleans up after the run while others may still be looking whether it has ended."""
-    monkeypatch.setattr("graflow.runners._workers._LOOK_UP_SECONDS", 0)  # they look all the time
+    monkeypatch.setattr("graflow.engine.drive._LOOK_UP_SECONDS", 0)  # they look all the time
     built = Workflow.builder("w").add(Task("one", one)).build()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)

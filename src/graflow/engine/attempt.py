@@ -50,11 +50,12 @@ class LocalAttempt:
     One object serves all attempts of a thread in turn; only ``index`` changes.
     """
 
-    __slots__ = ("_plan", "_result", "index")
+    __slots__ = ("_plan", "_readable", "_result", "index")
 
     def __init__(self, plan: Plan, result: Callable[[int], Any], index: int = -1) -> None:
         self._plan = plan
         self._result = result
+        self._readable: tuple[int, frozenset[int]] = (-1, frozenset())
         self.index = index
 
     def knows(self, id: str) -> bool:
@@ -65,7 +66,9 @@ class LocalAttempt:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
         plan, reader = self._plan, self._plan.ids[self.index]
         i = plan.index.get(id)
-        if i is None or i not in plan.workflow._structure.task_upstream(self.index):
+        if self._readable[0] != self.index:  # once for each task that reads: gates are flattened here
+            self._readable = self.index, frozenset(plan.workflow._structure.task_upstream(self.index))
+        if i is None or i not in self._readable[1]:
             raise no_upstream(reader, id, known=i is not None)
         return self._result(i)
 

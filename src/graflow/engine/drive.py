@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final, Literal
 
 from graflow.core.outcome import Failed, Ok, Skipped
@@ -46,6 +47,8 @@ RELEASED: Final = _Released()
 PENDING: Final = object()
 
 clock = time.perf_counter
+
+_LOOK_UP_SECONDS: Final = 0.2
 
 
 def owned(lock: Any) -> bool:
@@ -120,9 +123,10 @@ class Execution:
         machine = self.machine
         if self._listeners:  # before the machine skips what follows from it
             self._emit(self._failed_event(i))
+        before = len(machine.skipped_for)
         machine.failed_for_good(i, machine.attempts[i])
         if self.readers is not None:
-            self._release(i, *(d for d, cause in machine.skipped_for.items() if cause == i))
+            self._release(i, *islice(reversed(machine.skipped_for), len(machine.skipped_for) - before))
         if not machine.open:
             self._finish(now)
 
@@ -137,8 +141,9 @@ class Execution:
 
     def add_worker(self, name: str) -> int:
         """Give a worker a number for the records."""
-        self.workers.append(name)
-        return len(self.workers) - 1
+        with self.lock:
+            self.workers.append(name)
+            return len(self.workers) - 1
 
     def announce(self, i: int) -> None:
         """Tell listeners that a task started."""
@@ -209,9 +214,10 @@ class Execution:
         # Whoever failed may have held the lock and lost it; nobody must wait for it for ever.
         held = self.lock.acquire(timeout=1)
         try:
+            self.machine.cancel(str(fatal))  # so that no worker waits for work that will not come
             self.done.set()
-            for listener in self._listeners:
-                listener(None)
+            while self._listeners:
+                self._listeners.pop()(None)
             for call in self._on_end if held else ():
                 call()
         finally:
@@ -225,11 +231,19 @@ class Execution:
             self._listeners.clear()
             self.machine.listener = None
 
+    def wait(self) -> None:
+        """Wait for the end of the run.
+
+        Looks up now and then: a Ctrl-C that arrives just before the thread falls asleep is not noticed until then.
+        """
+        while not self.done.wait(_LOOK_UP_SECONDS):
+            pass
+
     def on_end(self, call: Callable[[], None]) -> None:
         """Have something called when the run ends or is cancelled; with the lock held."""
         with self.lock:
             self._on_end.append(call)
-            if not self.machine.open:
+            if self.done.is_set() or not self.machine.open:
                 call()
 
     # ── listening ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -126,7 +126,7 @@ class Machine:
     def start(self) -> None:
         """The run begins: every root is ready."""
         for i, waiting in enumerate(self._waiting):
-            if not waiting:
+            if not waiting and self.states[i] == WAITING and self.cancel_reason is None:
                 self.states[i] = READY
                 self.ready[self._lanes[i]].append(i)
         if self._gates:

@@ -29,7 +29,6 @@ ASYNC: Final = 3
 
 #: How often a crew that ends waits for a worker thread before it lets go of it, in seconds.
 _JOIN_SECONDS: Final = 5.0
-_LOOK_UP_SECONDS: Final = 0.2
 
 
 class Lane:
@@ -58,7 +57,13 @@ class Lane:
         while work > 0 and self.workers < self.limit:
             self.workers += 1
             work -= 1
-            self.crew.start_thread(self, self.workers)
+            try:
+                self.crew.start_thread(self, self.workers)
+            except RuntimeError:  # the system has no more threads to give: go on with those that are there
+                self.workers -= 1
+                if not self.workers:
+                    raise
+                return
 
     def wait(self) -> None:
         """Sleep until there is work or the run ends. With the lock held."""
@@ -147,15 +152,7 @@ class Crew:
         if self.inline is not None:
             self.inline.limit = self.inline.workers = 1
             self.context.copy().run(self.work_here, self.inline, self.execution.add_worker("inline"))
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait for the end of the run.
-
-        Looks up now and then: a Ctrl-C that arrives just before the thread falls asleep is not noticed until then.
-        """
-        while not self.execution.done.wait(_LOOK_UP_SECONDS):
-            pass
+        self.execution.wait()
 
     def end(self) -> None:
         """Wait for the workers to leave, once the run has ended."""
@@ -184,7 +181,7 @@ class Crew:
             self.processes.kill()
         if self.asynchronous is not None:
             self.asynchronous.cancel_all()
-        self.wait()
+        self.execution.wait()
 
     def adopt(self, i: int, coroutine: Any) -> None:
         """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""

@@ -145,7 +145,7 @@ class LocalHandle(RunHandle[R]):
     def wait(self, timeout: float | None = None) -> Run[R]:
         """Wait for the end; see `RunHandle.wait`."""
         if timeout is None and not self._over:
-            self._crew.wait()
+            self._execution.wait()
         elif not self._execution.done.wait(timeout):
             raise TimeoutError(f"run {self.id} has not ended within {timeout:g} s; it goes on")
         self._end()
