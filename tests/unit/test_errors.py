@@ -126,6 +126,11 @@ def block(body: Callable[[], object]) -> Any:
     return wf
 
 
+def workflow_of_an_open_block() -> object:
+    with workflow("w") as wf:
+        return wf.workflow
+
+
 def nested(body: Callable[[Any], object]) -> None:
     with workflow("w"), workflow("inner") as inner:
         one()
@@ -502,8 +507,12 @@ CASES: dict[str, Case] = {
         ConfigurationError, lambda: block(lambda: workflow("i", inputs=Config).__enter__()),
         "the nested block 'i' cannot take inputs of its own; declare them on the outer block",
     ),
-    "still open": Case(
+    "never opened": Case(
         ConfigurationError, lambda: workflow("w").workflow,
+        "block 'w' has no workflow: it was never opened; use it in a `with` statement",
+    ),
+    "still open": Case(
+        ConfigurationError, lambda: workflow_of_an_open_block(),
         "block 'w' has no workflow: it is still open; its workflow is ready when the `with` statement ends",
     ),
     "part of another": Case(

@@ -29,7 +29,7 @@ from graflow.engine.events import (
     TaskSucceeded,
 )
 from graflow.engine.machine import CANCELLED, FAILED, RUNNING, SKIPPED, STATES, SUCCEEDED, Machine
-from graflow.errors import ResultUnavailableError, RunCancelledError, RunFailedError
+from graflow.errors import ResultUnavailableError
 
 Keep = Literal["all", "returns"]
 
@@ -373,34 +373,6 @@ class Execution:
         if state in (SKIPPED, CANCELLED):
             return Skipped(self.reason(i) or "")
         return Ok(self.result(i))
-
-    def error(self) -> RunFailedError | RunCancelledError | None:
-        """What a checked run raises; None if it succeeded."""
-        plan, state = self.plan, self.machine.outcome
-        if state is RunState.CANCELLED:
-            done = sum(self.machine.states[i] == SUCCEEDED for i in range(len(plan.ids)))
-            return RunCancelledError(
-                f"run {self.id} of workflow {plan.name!r} was cancelled ({self.machine.cancel_reason}) with {done} of "
-                f"{len(plan.ids)} tasks done; run it with check=False to look at the others"
-            )
-        if state is not RunState.FAILED:
-            return None
-        failures = {plan.ids[i]: self.errors[i] for i in plan.order if i in self.errors}
-        names = list(failures)
-        shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        skipped = sum(state == SKIPPED for state in self.machine.states[: len(plan.ids)])
-        one = failures[names[0]]
-        what = f": {type(one).__name__}: {said(one)}" if len(names) == 1 else ""
-        return RunFailedError(
-            f"{'task' if len(names) == 1 else 'tasks'} {shown} of workflow {plan.name!r} failed{what}"
-            + (
-                f"; {skipped} {'task that needs' if skipped == 1 else 'tasks that need'} it did not run"
-                if skipped
-                else ""
-            )
-            + f" (run {self.id})",
-            failures,
-        ).with_cause()
 
 
 def _readers(plan: Plan) -> list[int]:

@@ -16,6 +16,7 @@ from graflow.core.task import Task
 from graflow.core.workflow import Workflow
 from graflow.engine.drive import Execution, Keep
 from graflow.engine.events import Event
+from graflow.engine.verdict import run_error
 from graflow.errors import ConfigurationError, UnknownTaskError
 from graflow.runners._workers import ASYNC, INLINE, PROCESSES, THREADS, Crew
 
@@ -260,7 +261,7 @@ class LocalRun(Run[R], Generic[R]):
 
     def raise_for_failure(self) -> None:
         """Raise if the run did not succeed."""
-        error = self._execution.error()
+        error = run_error(self._execution)
         if error is not None:
             raise error
 

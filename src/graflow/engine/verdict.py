@@ -1,0 +1,34 @@
+"""What a checked run raises when it did not succeed."""
+
+from __future__ import annotations
+
+from graflow.core.run import RunState
+from graflow.engine.attempt import said
+from graflow.engine.drive import Execution
+from graflow.engine.machine import SKIPPED, SUCCEEDED
+from graflow.errors import RunCancelledError, RunFailedError
+
+
+def run_error(execution: Execution) -> RunFailedError | RunCancelledError | None:
+    """What a checked run raises; None if it succeeded."""
+    plan, state = execution.plan, execution.machine.outcome
+    if state is RunState.CANCELLED:
+        done = sum(execution.machine.states[i] == SUCCEEDED for i in range(len(plan.ids)))
+        return RunCancelledError(
+            f"run {execution.id} of workflow {plan.name!r} was cancelled ({execution.machine.cancel_reason}) with "
+            f"{done} of {len(plan.ids)} tasks done; run it with check=False to look at the others"
+        )
+    if state is not RunState.FAILED:
+        return None
+    failures = {plan.ids[i]: execution.errors[i] for i in plan.order if i in execution.errors}
+    names = list(failures)
+    shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    skipped = sum(state == SKIPPED for state in execution.machine.states[: len(plan.ids)])
+    one = failures[names[0]]
+    what = f": {type(one).__name__}: {said(one)}" if len(names) == 1 else ""
+    return RunFailedError(
+        f"{'task' if len(names) == 1 else 'tasks'} {shown} of workflow {plan.name!r} failed{what}"
+        + (f"; {skipped} {'task that needs' if skipped == 1 else 'tasks that need'} it did not run" if skipped else "")
+        + f" (run {execution.id})",
+        failures,
+    ).with_cause()
