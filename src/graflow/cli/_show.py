@@ -12,8 +12,6 @@ from graflow.cli._output import answer
 from graflow.cli._trouble import Trouble
 
 if TYPE_CHECKING:
-    from graflow.show.picture import Picture
-
     Format = Literal["mermaid", "dot", "svg", "html", "json"]
 
 #: Which format a file name asks for.
@@ -55,9 +53,9 @@ def show(target: str, wanted: Format | None, output: str | None, app_dir: str | 
     if output is None and chosen in ("svg", "html") and sys.stdout.isatty():
         raise Trouble(f"{chosen} is not for a terminal; name a file with --output FILE.{chosen}")
     workflow = load(target, app_dir)
-    from graflow.show.picture import picture_of
+    from graflow.show import picture_of, render
 
-    text = _drawn(picture_of(workflow), chosen)
+    text = render(picture_of(workflow), chosen)
     if output is None or output == "-":
         answer(text)
         return
@@ -66,27 +64,3 @@ def show(target: str, wanted: Format | None, output: str | None, app_dir: str | 
             stream.write(text if text.endswith("\n") else f"{text}\n")
     except OSError as error:
         raise Trouble(f"cannot write {output}: {error.strerror}") from error
-
-
-def _drawn(picture: Picture, wanted: Format) -> str:
-    match wanted:
-        case "mermaid":
-            from graflow.show.mermaid import to_mermaid
-
-            return to_mermaid(picture)
-        case "dot":
-            from graflow.show.dot import to_dot
-
-            return to_dot(picture)
-        case "svg":
-            from graflow.show.svg import to_svg
-
-            return to_svg(picture)
-        case "html":
-            from graflow.show.html import to_html
-
-            return to_html(picture)
-        case "json":
-            from graflow.show.picture import to_json
-
-            return to_json(picture)
