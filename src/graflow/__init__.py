@@ -1,16 +1,20 @@
 """Typed, immutable pipelines: checked by your type checker, checked again when built, run anywhere."""
 
+import typing as _typing
+
 from graflow import show as _show  # noqa: F401  # lets workflows draw themselves
+from graflow.core._attempt import Current, current
 from graflow.core.block import Block, QueueBackend, workflow
 from graflow.core.builder import WorkflowBuilder
 from graflow.core.group import Group
 from graflow.core.outcome import Failed, Ok, Outcome, Skipped
 from graflow.core.placeholder import inputs
 from graflow.core.plan import Plan
-from graflow.core.run import Run, RunHandle, Runner, RunState, TaskRecord, TaskState
+from graflow.core.run import AttemptRecord, Run, RunHandle, Runner, RunState, TaskRecord, TaskState
 from graflow.core.task import Task, TaskWrapper, task
 from graflow.core.workflow import Edge, Workflow
 from graflow.errors import (
+    CacheKeyError,
     ConfigurationError,
     CycleError,
     DefinitionError,
@@ -28,26 +32,39 @@ from graflow.errors import (
     RemoteError,
     ResultUnavailableError,
     RunCancelledError,
+    RunConflictError,
     RunError,
     RunFailedError,
+    RunTimeoutError,
     SerializationError,
+    StoreError,
     TaskResultError,
+    TaskTimeoutError,
     TemplateWarning,
     UnboundParameterError,
     UnknownTaskError,
     WiringError,
     WorkerLostError,
+    WorkflowChangedError,
 )
 from graflow.runners.local import LocalRunner
 
+if _typing.TYPE_CHECKING:
+    from graflow.core.policy import Cache, Exponential, Limit, Retry
+
 __all__ = [
+    "AttemptRecord",
     "Block",
+    "Cache",
+    "CacheKeyError",
     "ConfigurationError",
+    "Current",
     "CycleError",
     "DefinitionError",
     "DefinitionErrors",
     "DuplicateTaskError",
     "Edge",
+    "Exponential",
     "Failed",
     "GraflowError",
     "GraflowWarning",
@@ -57,6 +74,7 @@ __all__ = [
     "InvalidTaskIdError",
     "LateBindingError",
     "LateBindingWarning",
+    "Limit",
     "LocalRunner",
     "Ok",
     "Outcome",
@@ -66,19 +84,24 @@ __all__ = [
     "QueueBackend",
     "RemoteError",
     "ResultUnavailableError",
+    "Retry",
     "Run",
     "RunCancelledError",
+    "RunConflictError",
     "RunError",
     "RunFailedError",
     "RunHandle",
     "RunState",
+    "RunTimeoutError",
     "Runner",
     "SerializationError",
     "Skipped",
+    "StoreError",
     "Task",
     "TaskRecord",
     "TaskResultError",
     "TaskState",
+    "TaskTimeoutError",
     "TaskWrapper",
     "TemplateWarning",
     "UnboundParameterError",
@@ -87,7 +110,24 @@ __all__ = [
     "WorkerLostError",
     "Workflow",
     "WorkflowBuilder",
+    "WorkflowChangedError",
+    "current",
     "inputs",
     "task",
     "workflow",
 ]
+
+
+if not _typing.TYPE_CHECKING:  # or a checker would let any misspelt name pass
+    # Policies are pydantic models, and pydantic takes longer to load than all of graflow: it comes with the first use.
+    _POLICIES = ("Cache", "Exponential", "Limit", "Retry")
+
+    def __getattr__(name):
+        if name not in _POLICIES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from graflow.core import policy
+
+        return getattr(policy, name)
+
+    def __dir__():
+        return sorted({*globals(), *_POLICIES})

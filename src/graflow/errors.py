@@ -17,11 +17,17 @@
     ├── RunError                        look at the tasks of this run
     │   ├── RunFailedError              tasks failed; their own exceptions are the cause
     │   ├── RunCancelledError           the run was cancelled before it could finish
+    │   ├── RunTimeoutError             the run passed its deadline
+    │   ├── RunConflictError            the run id is taken, or another process runs it now
+    │   ├── WorkflowChangedError        the code of tasks that succeeded changed since
     │   ├── ResultUnavailableError      this task has no result to read
     │   ├── TaskResultError             a task returned something that cannot be a result
+    │   ├── TaskTimeoutError            an attempt took longer than its timeout
+    │   ├── CacheKeyError               an input of a cached task cannot be digested
     │   ├── WorkerLostError             the process that ran a task died
     │   └── RemoteError                 stands for an exception that could not be brought to this process
     ├── SerializationError              a value cannot travel to another process
+    ├── StoreError                      a store cannot be opened, read or written
     ├── ConfigurationError              fix the call, the option or the setting
     └── InternalError                   our bug: please report it
 
@@ -36,7 +42,7 @@ Every error survives a pickle round trip with its message and attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -132,12 +138,40 @@ class RunCancelledError(RunError):
     """The run was cancelled before every task had ended."""
 
 
+class RunTimeoutError(RunError):
+    """The run passed its deadline before every task had ended."""
+
+
+class RunConflictError(RunError):
+    """A run id is taken: by a run of other inputs or another workflow, or by a process that runs it now."""
+
+
+class WorkflowChangedError(RunError):
+    """The code of tasks that had succeeded changed since, so that the run cannot go on as it began.
+
+    Attributes:
+        changed: the ids of these tasks, in plan order.
+    """
+
+    def __init__(self, message: str, changed: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.changed: tuple[str, ...] = tuple(changed)
+
+
 class ResultUnavailableError(RunError):
     """A result was asked for that does not exist: the task did not succeed, or its result was released."""
 
 
 class TaskResultError(RunError):
     """A task returned a task, a placeholder or a builder: the definition of work instead of its result."""
+
+
+class TaskTimeoutError(RunError):
+    """An attempt at a task took longer than the task's timeout."""
+
+
+class CacheKeyError(RunError):
+    """An input of a cached task has no digest of its content, so the task's earlier results cannot be looked up."""
 
 
 class WorkerLostError(RunError):
@@ -150,12 +184,14 @@ class RemoteError(RunError):
     Attributes:
         type_name: the full name of the exception's class.
         message: what the exception said.
+        bases: the full names of the exception's classes, most derived first; empty if they are not known.
     """
 
-    def __init__(self, type_name: str, message: str) -> None:
+    def __init__(self, type_name: str, message: str, bases: Iterable[str] = ()) -> None:
         super().__init__(type_name, message)
         self.type_name = type_name
         self.message = message
+        self.bases: tuple[str, ...] = tuple(bases)
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}"
@@ -163,6 +199,10 @@ class RemoteError(RunError):
 
 class SerializationError(GraflowError):
     """A function, an input or a result cannot travel to another process."""
+
+
+class StoreError(GraflowError):
+    """A store cannot be opened, read or written: the disk is full, the file is damaged, or a newer graflow wrote it."""
 
 
 class ConfigurationError(GraflowError):

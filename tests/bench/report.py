@@ -171,6 +171,17 @@ def nap_rows(settings: Settings) -> Iterator[Row]:
         yield Row("L8", f"{work} bare threads", "ms", ours, pair.floor * 1e3, pair.ratio)
 
 
+def durable_rows(settings: Settings) -> Iterator[Row]:
+    """L10."""
+    for shape in graphs.SHAPES if settings.wants("L10") else ():
+        for first in (False, True):
+            say(f"L10 {shape}")
+            n = 10_000
+            pair = Pair(*fresh(rows.measure_durable, shape, n, settings.turns, first))
+            work = f"run on 2 threads, durable, {shape} of {n:,}{', a first run' if first else ''}, against not durable"
+            yield Row("L10", work, "µs/task", pair.ours / n * 1e6, pair.floor / n * 1e6, pair.ratio, Target(ratio=3.0))
+
+
 def first_use_rows(settings: Settings) -> Iterator[Row]:
     """U2 to U4."""
     say("U2 to U4")
@@ -191,7 +202,7 @@ def report(settings: Settings, more: Callable[[Settings], Iterable[Row]] | None 
     """Measure and print everything; ``more`` gives further rows."""
     print(versions())
     lines, growth = graph_rows(settings)
-    lines += [*memory_rows(settings), *process_rows(settings), *nap_rows(settings)]
+    lines += [*memory_rows(settings), *process_rows(settings), *nap_rows(settings), *durable_rows(settings)]
     if more is not None:
         lines += more(settings)
     lines.sort(key=lambda line: (line.name[0], int(line.name[1:])))

@@ -151,6 +151,25 @@ def measure_naps(tasks: int, workers: int, turns: int) -> Pair:
     return paired(partial(seconds, ours), partial(seconds, floor), turns)
 
 
+def measure_durable(shape: str, n: int, turns: int, first: bool) -> Pair:
+    """L10: run on 2 threads and keep everything in an SQLite store; against the same run that keeps nothing.
+
+    With ``first``, each run is the first of its workflow, which has to be fingerprinted.
+    """
+    upstream = graphs.SHAPES[shape](n)
+    LocalRunner("threads", WORKERS).run(build(graphs.SHAPES[shape](200)))
+    once = build(upstream)
+    with tempfile.TemporaryDirectory() as folder:
+        durable, plain = LocalRunner("threads", WORKERS, store=f"{folder}/runs.db"), LocalRunner("threads", WORKERS)
+        durable.run(once)
+
+        def measured(runner: LocalRunner) -> float:
+            workflow = build(upstream) if first else once
+            return seconds(partial(runner.run, workflow))
+
+        return paired(partial(measured, durable), partial(measured, plain), turns)
+
+
 # ── first use ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 GRAFLOW = "import graflow"

@@ -16,12 +16,15 @@ from graflow.engine.events import (
     RunStarted,
     TaskCancelled,
     TaskFailed,
+    TaskProgress,
+    TaskRetrying,
     TaskSkipped,
     TaskStarted,
     TaskSucceeded,
 )
 from graflow.errors import RemoteError
-from graflow.show.progress import MOST_RUNNING, Board, Lines, Screen, error_text, follow, progress_on
+from graflow.show.board import Board, amount
+from graflow.show.progress import MOST_LINES, MOST_RUNNING, Lines, Screen, error_text, follow, progress_on
 
 STORY: list[Event] = [
     RunStarted("id", 100.0),
@@ -89,6 +92,94 @@ def test_a_large_run_gets_a_line_for_each_tenth_and_each_failure() -> None:
     assert len(lines) == 11
 
 
+SLOW = OSError("two\nlines")
+
+
+def test_a_retry_gets_a_line() -> None:
+    assert told(
+        2,
+        [
+            RunStarted("id", 100.0),
+            TaskStarted("clean", 1, 100.0, "thread-1"),
+            TaskRetrying("clean", 1, 101.0, 1.0, SLOW, 102.5),
+            TaskStarted("clean", 2, 102.5, "thread-1"),
+            TaskSucceeded("clean", 2, 103.5, 1.0),
+        ],
+    ) == ["retry clean (attempt 2 in 1.5 s): OSError: two lines", "[1/2] clean succeeded in 1 s"]
+
+
+def test_a_task_that_waits_for_its_next_attempt_is_no_running_one() -> None:
+    board = Board("flow", 2)
+    for event in (RunStarted("id", 100.0), TaskStarted("clean", 1, 100.0, "w"), TaskStarted("load", 1, 100.0, "w")):
+        board.see(event)
+    board.see(TaskRetrying("clean", 1, 101.0, 1.0, SLOW, 102.5))
+    assert board.words() == "0 of 2 tasks, 1 running, 1 retrying"
+    assert board.retrying == [("clean", 2, 102.5, SLOW)]
+    board.see(TaskStarted("clean", 2, 102.5, "w"))
+    assert board.words() == "0 of 2 tasks, 2 running"
+    board.see(TaskRetrying("clean", 2, 103.0, 1.0, SLOW, 110.0))
+    board.see(TaskCancelled("clean", 104.0))
+    assert board.words() == "1 of 2 tasks, 1 running, 1 cancelled"
+
+
+def test_retries_without_end_do_not_flood() -> None:
+    events: list[Event] = [RunStarted("id", 0.0)]
+    events += [TaskRetrying("clean", attempt, 1.0, 1.0, SLOW, 2.0) for attempt in range(1, 1000)]
+    lines = told(1, events)
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1] == "more retries follow, without a line each"
+
+
+def test_cached_and_kept_tasks_are_counted_apart() -> None:
+    board = Board("flow", 5)
+    events: list[Event] = [
+        TaskStarted("a", 1, 50.0, "w"),
+        TaskSucceeded("a", 1, 51.0, 1.0, "resumed"),
+        TaskStarted("b", 1, 51.0, "w"),
+        TaskRetrying("b", 1, 52.0, 1.0, SLOW, 52.0),
+        TaskStarted("c", 1, 52.0, "w"),
+        RunStarted("id", 100.0),
+        TaskStarted("c", 2, 100.0, "w"),
+        TaskSucceeded("c", 2, 101.0, 1.0, "cache"),
+    ]
+    for event in events:
+        board.see(event)
+    assert board.words() == "2 of 5 tasks (1 cached, 1 kept)"
+    assert board.seconds(101.0) == 1.0
+    assert told(5, events) == ["flow: kept 1 of 5 tasks, which had succeeded", "[2/5] c cached"]
+
+
+def test_a_large_run_that_goes_on_tells_what_it_kept_once() -> None:
+    events: list[Event] = [TaskSucceeded(f"t{i}", 1, 1.0, 0.0, "resumed") for i in range(600)]
+    events.append(RunStarted("id", 100.0))
+    events += [TaskSucceeded(f"t{i}", 1, 101.0, 0.0) for i in range(600, 1200)]
+    lines = told(1200, events)
+    assert lines[0] == "flow: kept 600 of 1,200 tasks, which had succeeded"
+    assert lines[-1] == "flow: 1,200 of 1,200 tasks (600 kept)"
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "shown"),
+    [
+        (340.0, 1000.0, "340/1,000"),
+        (340.0, None, "340"),
+        (0.25, 1.0, "0.25/1"),
+        (0.0, 0.0, "0/0"),
+        (12.0, 10.0, "12/10"),
+    ],
+)
+def test_how_far_a_task_is(done: float, total: float | None, shown: str) -> None:
+    assert amount(done, total) == shown
+
+
+def test_a_run_whose_time_was_up() -> None:
+    board = Board("flow", 1)
+    for event in (RunStarted("id", 0.0), TaskCancelled("a", 5.0), RunFinished("id", RunState.TIMED_OUT, 5.0)):
+        board.see(event)
+    assert (board.state, board.words()) == (RunState.TIMED_OUT, "1 of 1 tasks, 1 cancelled")
+
+
 def screen(width: int = 80, height: int = 24) -> tuple[Console, io.StringIO]:
     stream = io.StringIO()
     return Console(file=stream, force_terminal=True, width=width, height=height, color_system=None), stream
@@ -111,6 +202,24 @@ def test_the_screen_never_grows_out_of_its_terminal(width: int, height: int, sho
     assert all(len(line) <= width for line in lines)
     assert lines[1].startswith("  task_with_quite_a_long_name_0")
     assert lines[-1] == f"  and {100 - shown} more"
+
+
+def test_the_screen_shows_how_far_tasks_are_and_which_ones_wait() -> None:
+    console, _ = screen()
+    live = Screen(console, "flow", 1000)
+    for event in (
+        RunStarted("id", 100.0),
+        TaskStarted("score", 1, 100.0, "w"),
+        TaskProgress("score", 1, 340, 1000, 101.0),
+        TaskStarted("clean", 1, 100.0, "w"),
+        TaskRetrying("clean", 1, 101.0, 1.0, SLOW, 102.5),
+        TaskProgress("clean", 1, 5, None, 101.5),
+    ):
+        live.see(event)
+    head, *lines = picture(live, console)
+    assert "0 of 1,000 tasks, 1 running, 1 retrying" in head
+    assert lines[0].startswith("  score  340/1,000  ")
+    assert lines[1:] == ["  clean  attempt 2 is due: OSError: two lines"]
 
 
 def test_events_alone_draw_nothing_however_many() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graflow import LocalRunner, Task, Workflow
-from graflow.cli._run import value_text
+from graflow.cli._foreground import value_text
 from graflow.cli._summary import MOST_ROWS, Summary, draw_summary, failure_texts, plain
 
 from .conftest import Call, Script
@@ -93,7 +93,7 @@ class TestValue:
     def test_a_workflow_without_tasks(self, script: Script, call: Call) -> None:
         done = call("run", script("flow = Workflow.builder('empty').build()"))
         assert (done.code, done.out) == (0, "")
-        assert re.fullmatch(r"empty succeeded in \S+ \S+: no tasks\n", done.err)
+        assert re.fullmatch(r"empty succeeded in \S+ \S+: no tasks \(run [0-9a-f]{4}\)\n", done.err)
 
 
 class TestFailures:
@@ -133,8 +133,9 @@ class TestFailures:
     def test_what_should_end_a_process_fails_a_task(self, failed: tuple[str, ...], start: str) -> None:
         assert any(line.startswith(start) for line in failed)
 
-    def test_the_last_line_counts(self, failed: tuple[str, ...]) -> None:
-        assert re.fullmatch(r"flow failed in .*: 1 succeeded, 5 failed, 1 skipped", failed[-1])
+    def test_the_last_lines_count_and_say_how_to_go_on(self, failed: tuple[str, ...]) -> None:
+        assert re.fullmatch(r"flow failed in .*: 1 succeeded, 5 failed, 1 skipped \(run [0-9a-f]{4}\)", failed[-2])
+        assert re.fullmatch(r"go on with it: graflow resume [0-9a-f]{4}", failed[-1])
 
     def test_quiet_still_tells_them(self, script: Script, call: Call) -> None:
         done = call("run", "-q", script("@task\ndef fails():\n    1 / 0\nflow = Workflow.of('flow', returns=fails)"))

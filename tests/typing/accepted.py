@@ -1,16 +1,22 @@
 """What both type checkers must accept, with the types they must infer. It is also run: what is accepted works."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
 from graflow import (
     Block,
+    Cache,
+    Exponential,
     Failed,
     Group,
+    Limit,
     LocalRunner,
     Ok,
+    Outcome,
     Plan,
     QueueBackend,
+    Retry,
     Run,
     RunHandle,
     Skipped,
@@ -77,6 +83,30 @@ assert_type(inputs(SalesInput).path, Path)
 extract(inputs(SalesInput).path)
 clean([extract.out[0], Row(name="b")])
 
+# --- how a task ends is an input like any other ---
+
+
+@task
+def report(end: Outcome[list[Row]], ends: list[Outcome[int]] | None = None) -> str:
+    match end:
+        case Ok(value):
+            assert_type(value, list[Row])
+        case Failed(error):
+            assert_type(error, BaseException)
+        case Skipped(reason):
+            assert_type(reason, str)
+    return type(end).__name__
+
+
+assert_type(extract.outcome, Ok[list[Row]] | Failed | Skipped)
+assert_type(fetch.outcome, Ok[bytes] | Failed | Skipped)
+assert_type(ping.outcome, Ok[None] | Failed | Skipped)
+assert_type(plain.as_task("inner").outcome, Ok[int] | Failed | Skipped)
+assert_type(report(extract.outcome), Task[[], str])
+assert_type(report(end=clean.outcome, ends=[total.outcome, square(3).outcome]), Task[[], str])
+started_end = Workflow.builder("end").add(extract, Path("a")).then(clean)
+assert_type(started_end.add(report, end=clean.outcome), WorkflowBuilder[None, str])
+
 # --- async tasks give what they are awaited for ---
 
 assert_type(fetch("u"), Task[[], bytes])
@@ -89,6 +119,31 @@ assert_type(extract.named("x")(Path("a")), Task[[], list[Row]])
 assert_type(total.named("x").out, int)
 assert_type(total(clean.out).after(ping, extract), Task[[], int])
 assert_type(total.with_policy(queue="io")(rows=clean.out), Task[[], int])
+
+# --- policies ---
+
+assert_type(Retry(3), Retry)
+assert_type(Retry(attempts=3, backoff=Exponential(initial=0.1), on=ConnectionError).covers(OSError()), bool)
+assert_type(Retry(3, on=(OSError, ValueError)).attempts, int)
+assert_type(Exponential(timedelta(seconds=1), factor=3, maximum=10).delay(1, "key"), float)
+assert_type(Limit("db", 4).at_once, int)
+assert_type(Limit(name="db", at_once=4).name, str)
+assert_type(Cache(ttl=timedelta(hours=1), version=2), Cache)
+assert_type(Cache(60, "a"), Cache)
+
+
+@task(retry=3, cache=True, priority=2, limit=Limit("db", 4), timeout=timedelta(minutes=1))
+def stubborn(n: int) -> int:
+    return n
+
+
+@task(retry=Retry(2), cache=Cache(ttl=60))
+async def stubborn_too(n: int) -> int:
+    return n
+
+
+assert_type(stubborn(stubborn_too.out), Task[[], int])
+assert_type(stubborn_too(3).with_policy(retry=None).out, int)
 
 # --- methods ---
 

@@ -2,7 +2,20 @@
 
 from pathlib import Path
 
-from graflow import LocalRunner, Task, Workflow, inputs, task, workflow
+from graflow import (
+    Cache,
+    Exponential,
+    Limit,
+    LocalRunner,
+    Outcome,
+    Retry,
+    Skipped,
+    Task,
+    Workflow,
+    inputs,
+    task,
+    workflow,
+)
 
 from .definitions import (
     OtherInput,
@@ -53,6 +66,20 @@ extract(inputs(SalesInput).top)  # E arg-type: int is no Path
 inputs(int)  # E type-var: no model
 text: str = total.out  # E assignment: int is no str
 
+# --- how a task ends ---
+
+
+@task
+def report(end: Outcome[list[Row]]) -> str:
+    return type(end).__name__
+
+
+total(extract.outcome)  # E arg-type: how it ended is not its result
+report(total.outcome)  # E arg-type: Outcome[int] is no Outcome[list[Row]]
+report(extract.out)  # E arg-type: the result is not how it ended
+total(extract.outcome.value)  # E union-attr: it may have failed
+extract.outcome = Skipped("")  # E misc: frozen
+
 # --- frozen ---
 
 extract.id = "other"  # E misc: frozen
@@ -64,6 +91,28 @@ total.named(3)  # E arg-type: an id is text
 total.after("extract")  # E arg-type: a task, not its id
 total.named("x")(extract)  # E arg-type: still checked
 total.with_policy(queue="io")()  # E call-arg: still checked
+
+# --- policies ---
+
+Limit("db")  # E call-arg: how many at once?
+Limit(4, "db")  # E arg-type: the name comes first
+Retry()  # E call-arg: how many attempts?
+Retry(attempts="3")  # E arg-type: a number
+Retry(3, on="OSError")  # E arg-type: an exception class
+Retry(3, on=OSError())  # E arg-type: the class, not an instance of it
+Retry(3, backoff=1.5)  # E arg-type: an Exponential
+Exponential(initial="1s")  # E arg-type: seconds
+Cache(version=1.5)  # E arg-type: a whole number or a text
+Retry(3).attempts = 4  # E misc: frozen
+
+
+@task(retry="3")  # E call-overload: a number or a Retry
+def stubborn() -> None: ...
+
+
+@task(limit=("db", 4))  # E call-overload: a Limit
+def limited() -> None: ...
+
 
 # --- methods ---
 

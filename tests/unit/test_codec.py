@@ -433,7 +433,10 @@ def test_an_unknown_class_becomes_a_remote_error(tmp_path: Path, shop: Any) -> N
     copy = codec.load_exception(packed)
     assert isinstance(copy, RemoteError)
     assert str(copy) == "little_shop.CodeError: code 9"
+    assert copy.bases == ("little_shop.CodeError", "Exception", "BaseException")
     assert isinstance(copy.__cause__, ValueError)
+    assert isinstance(again := travelled(copy), RemoteError)
+    assert again.bases == copy.bases
 
 
 def test_an_exception_that_holds_a_lock_becomes_a_remote_error() -> None:
@@ -441,6 +444,7 @@ def test_an_exception_that_holds_a_lock_becomes_a_remote_error() -> None:
     copy = travelled(error)
     assert isinstance(copy, RemoteError)
     assert copy.type_name == "RuntimeError"
+    assert copy.bases == ("RuntimeError", "Exception", "BaseException")
     assert "it cannot be pickled: TypeError" in notes(copy)[0]
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 import graflow
 from graflow import (
+    CacheKeyError,
     ConfigurationError,
     CycleError,
     DefinitionError,
@@ -32,18 +33,24 @@ from graflow import (
     InvalidTaskIdError,
     LateBindingError,
     LateBindingWarning,
+    Limit,
     LocalRunner,
     PlaceholderError,
     PortabilityWarning,
     QueueBackend,
     RemoteError,
     ResultUnavailableError,
+    Retry,
     RunCancelledError,
+    RunConflictError,
     RunError,
     RunFailedError,
+    RunTimeoutError,
     SerializationError,
+    StoreError,
     Task,
     TaskResultError,
+    TaskTimeoutError,
     TemplateWarning,
     UnboundParameterError,
     UnknownTaskError,
@@ -51,11 +58,14 @@ from graflow import (
     WorkerLostError,
     Workflow,
     WorkflowBuilder,
+    WorkflowChangedError,
     inputs,
     task,
     workflow,
 )
 from graflow import errors as tree
+from graflow.core._class_names import class_names
+from graflow.stores import MemoryStore
 
 INLINE = LocalRunner(executor="inline")
 
@@ -470,7 +480,20 @@ CASES: dict[str, Case] = {
     # --- ConfigurationError ---
     "unknown policy": Case(
         ConfigurationError, lambda: one.with_policy(colour="red"),
-        "task 'one': there is no policy 'colour', only executor, queue, timeout",
+        "task 'one': there is no policy 'colour', only executor, queue, timeout, retry, cache, priority, limit",
+    ),
+    "misspelt policy": Case(
+        ConfigurationError, lambda: one.with_policy(retries=3),
+        "task 'one': there is no policy 'retries'; did you mean 'retry'? The others are executor, queue, timeout, cache, "
+        "priority, limit",
+    ),
+    "impossible part of a policy": Case(
+        ConfigurationError, lambda: one.with_policy(retry=0),
+        "task 'one': retry.attempts=0: Input should be greater than or equal to 1",
+    ),
+    "impossible retry": Case(
+        ConfigurationError, lambda: Retry(3, on=()),
+        "retry.on=(): no exception would lead to another attempt; name one, or leave it out to mean all",
     ),
     "impossible policy": Case(
         ConfigurationError, lambda: one.with_policy(timeout=-1),
@@ -569,14 +592,99 @@ CASES: dict[str, Case] = {
         ConfigurationError, lambda: INLINE.run(one),  # type: ignore[call-overload]
         "a runner runs workflows, not <task 'one'>; build one, or take block.workflow",
     ),
-    "timeout": Case(
-        ConfigurationError, lambda: build(one.with_policy(timeout=2)).run(runner=INLINE),
-        "task 'one' has a timeout of 2 s, which LocalRunner cannot keep yet; remove it, or bound the time inside the task",
+    # --- while a run lasts, and about stored runs ---
+    "late run": Case(
+        RunTimeoutError, lambda: build(Task("waits", wait)).run(timeout=0.05),
+        "run RUN of workflow 'w' took longer than its timeout of 0.05 s, with 0 of 1 tasks done; give it more time, or "
+        "resume it if its runner has a store",
+    ),
+    "late task": Case(
+        TaskTimeoutError, lambda: cause_of(build(Task("waits", wait, timeout=0.05))),
+        "attempt 1 of task 'waits' took longer than its timeout of 0.05 s; its thread goes on, because nobody can end a "
+        "thread: executor='processes' can be ended",
+    ),
+    "late task inline": Case(
+        TaskTimeoutError, lambda: cause_of(build(Task("waits", nap, timeout=0.001)), INLINE),
+        "attempt 1 of task 'waits' took longer than its timeout of 0.001 s; it held up the run until it came back, "
+        "because it ran inline",
+    ),
+    "two limits": Case(
+        ConfigurationError,
+        lambda: build(one.with_policy(limit=Limit("db", 2)), one.named("two").with_policy(limit=Limit("db", 3))).run(),
+        "limit 'db' allows 2 at once in task 'one' and 3 in task 'two'; give both the same Limit",
+    ),
+    "cache without a store": Case(
+        ConfigurationError, lambda: build(one.with_policy(cache=True)).run(),
+        "the cache of task 'one' needs a store, and this runner keeps nothing; give it one, such as "
+        "LocalRunner(store='.graflow/runs.db')",
+    ),
+    "no store": Case(
+        ConfigurationError, lambda: INLINE.resume("r"),
+        "resume() needs a store, and this runner keeps nothing; give it one, such as "
+        "LocalRunner(store='.graflow/runs.db')",
+    ),
+    "no such run": Case(
+        StoreError, lambda: LocalRunner(store=MemoryStore()).resume("r"), "there is no run 'r' in this store; it has no runs"
+    ),
+    "another run of the name": Case(
+        RunConflictError, lambda: twice(build(one), build(one, one.named("two"))),
+        "run 'n' is of a workflow 'w' with other tasks; choose another run_id, or delete that run",
+    ),
+    "changed run of the name": Case(
+        WorkflowChangedError, lambda: twice(build(Task("t", wait)), build(Task("t", nap)), check=False),
+        "the code or the inputs of 't' changed since run 'n' began; choose another run_id, or go on with resume('n', "
+        "workflow, changed='keep') or changed='rerun'",
+    ),
+    "no key": Case(
+        CacheKeyError, lambda: cause_of(build(Task("t", repr, cache=True)(threading.Lock())), DURABLE),
+        "task 't' cannot be cached: its input 'obj' holds a _thread.lock, whose content cannot be read; pass what "
+        "identifies it instead, give its class a method __graflow_digest__, or take the cache off",
+    ),
+    "impossible on_failure": Case(
+        ConfigurationError, lambda: build(one).run(on_failure="ask"),  # type: ignore[call-overload]
+        "on_failure='ask' is unknown; choose 'continue' or 'stop'",
+    ),
+    "impossible run timeout": Case(
+        ConfigurationError, lambda: build(one).run(timeout=-1), "timeout=-1 is not a number of seconds above 0"
+    ),
+    "impossible changed": Case(
+        ConfigurationError, lambda: DURABLE.resume("r", changed="ask"),  # type: ignore[call-overload]
+        "changed='ask' is unknown; choose one of refuse, keep, rerun",
     ),
 }  # fmt: skip
 
 with workflow("foreign") as FOREIGN:
     pass
+
+
+DURABLE = LocalRunner(store=MemoryStore())
+LEFT = threading.Event()
+
+
+def wait() -> bool:
+    """Longer than any timeout here."""
+    return LEFT.wait(5)
+
+
+def nap() -> None:
+    threading.Event().wait(0.05)
+
+
+def cause_of(workflow: Workflow[Any, Any], runner: LocalRunner | None = None) -> None:
+    """Raise what its only task failed with."""
+    run = (runner or LocalRunner()).run(workflow, check=False)
+    (record,) = run.tasks.values()
+    assert record.error is not None
+    raise record.error
+
+
+def twice(first: Workflow[Any, Any], second: Workflow[Any, Any], *, check: bool = True) -> None:
+    """Run two workflows under one name."""
+    runner = LocalRunner(store=MemoryStore())
+    LEFT.set()
+    runner.run(first, run_id="n", check=check)
+    LEFT.clear()
+    runner.run(second, run_id="n", check=check)
 
 
 def steady(message: str) -> str:
@@ -758,7 +866,33 @@ def test_an_exception_of_another_process() -> None:
     assert str(error) == "lib.Odd: it broke"
     there = there_and_back(error)
     assert isinstance(there, RemoteError)
-    assert (there.type_name, there.message) == ("lib.Odd", "it broke")
+    assert (there.type_name, there.message, there.bases) == ("lib.Odd", "it broke", ())
+
+
+def test_the_classes_of_an_exception_of_another_process() -> None:
+    names = class_names(ConnectionResetError)
+    assert names == ("ConnectionResetError", "ConnectionError", "OSError", "Exception", "BaseException")
+    assert class_names(RunTimeoutError)[0] == "graflow.errors.RunTimeoutError"
+    there = there_and_back(RemoteError(names[0], "it broke", names))
+    assert isinstance(there, RemoteError)
+    assert there.bases == names
+
+
+def test_a_workflow_that_changed() -> None:
+    there = there_and_back(WorkflowChangedError("tasks changed", ("b", "a")))
+    assert isinstance(there, WorkflowChangedError)
+    assert there.changed == ("b", "a")
+    assert WorkflowChangedError("tasks changed").changed == ()
+
+
+@pytest.mark.parametrize(
+    "kind", [RunTimeoutError, TaskTimeoutError, RunConflictError, WorkflowChangedError, CacheKeyError, StoreError]
+)
+def test_an_error_keeps_its_words_and_notes(kind: type[GraflowError]) -> None:
+    error = kind("what happened")
+    error.add_note("seen at noon")
+    assert str(error) == "what happened"
+    assert there_and_back(error).__notes__ == ["seen at noon"]
 
 
 # --- travelling ---
@@ -873,9 +1007,10 @@ BELOW = {
         UnboundParameterError, WiringError, CycleError, LateBindingError, PlaceholderError,
     ],
     RunError: [
-        RunFailedError, RunCancelledError, ResultUnavailableError, TaskResultError, WorkerLostError, RemoteError
+        RunFailedError, RunCancelledError, RunTimeoutError, RunConflictError, WorkflowChangedError,
+        ResultUnavailableError, TaskResultError, TaskTimeoutError, CacheKeyError, WorkerLostError, RemoteError,
     ],
-    GraflowError: [DefinitionError, RunError, SerializationError, ConfigurationError, InternalError],
+    GraflowError: [DefinitionError, RunError, SerializationError, StoreError, ConfigurationError, InternalError],
 }  # fmt: skip
 
 
@@ -899,7 +1034,7 @@ def test_every_error_is_public_and_documented() -> None:
 def test_every_kind_of_error_has_its_words_above() -> None:
     met = {case.kind for case in CASES.values()}
     elsewhere = {
-        DefinitionErrors, RunCancelledError, TaskResultError, WorkerLostError, RemoteError, SerializationError, InternalError
+        DefinitionErrors, RunCancelledError, TaskResultError, WorkerLostError, RemoteError, SerializationError, InternalError,
     }  # fmt: skip
     roots = {GraflowError, DefinitionError, RunError}
     errors = {kind for kind in ALL.values() if not issubclass(kind, Warning)}

@@ -25,6 +25,7 @@ from graflow import (
     Workflow,
     task,
 )
+from graflow.core._options import RunOptions
 from graflow.engine.drive import Execution
 from graflow.engine.events import (
     CancelRequested,
@@ -209,7 +210,7 @@ def test_the_first_reason_counts_and_there_is_no_way_back(runner: LocalRunner, d
 def test_a_run_cancelled_before_it_begins_does_not_begin(runner: LocalRunner) -> None:
     ran: list[str] = []
     built = Workflow.builder("w").add(Task("first", ran.append), "first").then(Task("next", one)).build()
-    handle = runner.prepare(built, check=False)
+    handle = runner.prepare(built, options=RunOptions(check=False))
     handle.cancel("never mind")
     assert handle.state is RunState.CANCELLED
     handle.go()
@@ -651,10 +652,10 @@ def broken(monkeypatch: pytest.MonkeyPatch, door: Door) -> RunHandle[Any]:
     """A run in which graflow itself fails, while other tasks are under way and wait."""
     commit = Execution.commit
 
-    def break_one(execution: Execution, i: int, value: Any, now: float) -> None:
+    def break_one(execution: Execution, i: int, *rest: Any) -> None:
         if execution.plan.ids[i] == "door":
             raise RuntimeError("a bug")
-        commit(execution, i, value, now)
+        commit(execution, i, *rest)
 
     monkeypatch.setattr(Execution, "commit", break_one)
     return LocalRunner("threads", 2).start(behind(door, other=one), check=False)

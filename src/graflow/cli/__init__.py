@@ -1,4 +1,4 @@
-"""The command line: ``graflow run``, ``graflow check`` and ``graflow show``."""
+"""The command line: ``graflow run``, ``graflow resume``, ``graflow runs``, ``graflow check`` and ``graflow show``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
     Raises:
         SystemExit: always. 0 means success, 1 that a run failed (or that `check --portable` found an obstacle), 2 that
-            the definition or the call is wrong, 130 that Ctrl-C ended it.
+            the definition or the call is wrong, 124 that the run's time was up, 130 that Ctrl-C ended it.
     """
     # A process whose standard streams are closed has None in their place.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # open until the process ends

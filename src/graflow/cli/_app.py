@@ -10,7 +10,9 @@ import click
 
 from graflow.cli._check import check
 from graflow.cli._output import discard
+from graflow.cli._resume import resume
 from graflow.cli._run import run
+from graflow.cli._runs import runs
 from graflow.cli._show import show
 from graflow.cli._trouble import full_traceback, printable
 
@@ -35,7 +37,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
 )
 def app() -> None:
-    """Run, check and draw workflows.
+    """Run, check and draw workflows; look at runs, and go on with them.
 
     Each command takes WORKFLOW as FILE.py, FILE.py:NAME or MODULE:NAME, where NAME is a workflow, a block, or a
     function without parameters that gives one. A file or module that holds exactly one workflow needs no NAME.
@@ -43,6 +45,8 @@ def app() -> None:
 
 
 app.add_command(run)
+app.add_command(resume)
+app.add_command(runs)
 app.add_command(check)
 app.add_command(show)
 

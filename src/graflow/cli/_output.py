@@ -13,7 +13,7 @@ import click
 from graflow.cli._trouble import Trouble
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 #: How wide lines may get where there is no terminal to say so.
 _PLAIN_WIDTH = 160
@@ -83,6 +83,19 @@ class _Lasting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def drawn(*parts: RenderableType) -> str:
+    """Tables and texts as they look on standard output: in colour on a terminal, plain and wide elsewhere."""
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PLAIN_WIDTH
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, soft_wrap=not hasattr(part, "columns"))
+    return "\n".join(line.rstrip() for line in capture.get().split("\n"))
 
 
 def error_console() -> Console:

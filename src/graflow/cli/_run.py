@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from graflow.cli._output import answer, error_console
-from graflow.cli._trouble import printable
+from graflow.cli._options import Wishes, app_dir_option, store_option, timeout_option, told, workers
+from graflow.cli._store import Launch, choices, launch, option_for, path_of, refusals, store_to_write
+from graflow.cli._trouble import Trouble
+from graflow.core._options import OnFailure, RunOptions, options
+from graflow.errors import WorkflowChangedError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from graflow.cli._inputs import Input
-    from graflow.cli._summary import Summary
     from graflow.core.workflow import Workflow
     from graflow.runners.local import Executor
+    from graflow.stores.store import Store
 
 _WORKFLOW, _INPUTS, _OPTIONS = "graflow.workflow", "graflow.inputs", "graflow.options"
+#: The working directory of the call, which the user's module may change while it loads.
+_FOLDER = "graflow.folder"
 
 
 class RunCommand(click.Command):
@@ -47,6 +48,7 @@ class RunCommand(click.Command):
         from graflow.cli._inputs import inputs_of, option_for
         from graflow.cli._load import load
 
+        ctx.meta[_FOLDER] = os.getcwd()
         workflow = load(target, app_dir if isinstance(app_dir, str) else None)
         taken = [option for parameter in self.params for option in (*parameter.opts, *parameter.secondary_opts)]
         inputs = inputs_of(workflow.inputs, taken)
@@ -86,32 +88,41 @@ def _write_inputs(ctx: click.Context, formatter: click.HelpFormatter, inputs: li
     cls=RunCommand,
     short_help="Run a workflow, and print its value.",
     epilog="`graflow run WORKFLOW --help` lists the inputs of that workflow. Exit codes: 0 it succeeded, 1 a task "
-    "failed, 2 the definition or the call is wrong, 130 interrupted.",
+    "failed, 2 the definition or the call is wrong, 124 its time was up, 130 interrupted.",
 )
 @click.argument("target", metavar="WORKFLOW")
-@click.option(
-    "--executor",
-    type=click.Choice(["inline", "threads", "processes"]),
-    default="threads",
-    show_default=True,
-    help="Where tasks run that do not say so themselves.",
-)
-@click.option("--max-workers", type=click.IntRange(min=1), metavar="N", help="How many threads, or processes.")
+@workers
 @click.option("--inputs", "inputs_text", metavar="JSON|@FILE", help="Inputs as a JSON object, or a file with one.")
-@click.option("--app-dir", metavar="DIR", help="Look for MODULE in this directory, too; . is the working directory.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON instead of the value.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
-@click.option("--traceback", is_flag=True, help="Show errors with all their frames, ours included.")
+@timeout_option("How long the run may take: 90, 90s, 5m or 2h.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["continue", "stop"]),
+    default="continue",
+    help="When a task fails, continue with what does not need it (the default), or start nothing more.",
+)
+@click.option("--run-id", metavar="NAME", help="A name for the run. Under the same name it goes on, and runs once.")
+@store_option
+@click.option("--no-store", is_flag=True, help="Keep nothing of this run.")
+@app_dir_option
+@told
 @click.pass_context
 def run(
     ctx: click.Context,
     /,
-    executor: Executor,
+    target: str,
+    executor: Executor | None,
     max_workers: int | None,
     inputs_text: str | None,
+    timeout: float | None,
+    on_failure: OnFailure,
+    run_id: str | None,
+    store_path: str | None,
+    no_store: bool,
+    app_dir: str | None,
     as_json: bool,
     quiet: bool,
-    traceback: bool,
+    tracebacks: bool,
+    explain: bool,
     **values: Any,
 ) -> None:
     """Run WORKFLOW, and print its value.
@@ -119,45 +130,57 @@ def run(
     WORKFLOW is FILE.py, FILE.py:NAME or MODULE:NAME; its inputs are options that come after it.
     """
     from graflow.cli._inputs import read_inputs
-    from graflow.cli._watch import Abandoned, Watch
-    from graflow.show.progress import progress_on
 
     workflow: Workflow[Any, Any] = ctx.meta[_WORKFLOW]
+    if no_store:
+        _need_no_store(workflow, run_id, store_path)
+    with refusals():
+        wanted = options(False, run_id, on_failure, timeout)
     inputs = read_inputs(workflow.inputs, ctx.meta[_INPUTS], values, inputs_text)
-    console = error_console()
-    progress = None if quiet else progress_on(console, workflow.name, len(workflow.tasks))
-    watch = Watch(workflow)
+    wishes = Wishes(as_json, quiet, tracebacks, explain)
+    where = launch(target, app_dir, ctx.meta[_FOLDER], executor, max_workers)
+    if no_store:
+        ctx.exit(_run(workflow, inputs, wanted, wishes, where, None, None))
+    with store_to_write(path_of(store_path, ctx.meta[_FOLDER])) as store:
+        code = _run(workflow, inputs, wanted, wishes, where, store, store_path)
+    ctx.exit(code)
+
+
+def _run(
+    workflow: Workflow[Any, Any],
+    inputs: Any,
+    wanted: RunOptions,
+    wishes: Wishes,
+    where: Launch,
+    store: Store | None,
+    store_path: str | None,
+) -> int:
+    from graflow.cli._foreground import Kept, in_foreground
+    from graflow.runners.local import LocalRunner
+
+    runner = LocalRunner(where.executor or "threads", where.max_workers, store=store)
     try:
-        summary = watch.run(inputs, executor, max_workers, progress=progress, spare_output=as_json)
-    except Abandoned as error:
-        error.show()
-        sys.stdout.flush()
-        os._exit(error.exit_code)  # a normal exit may wait for threads of the tasks
-    _report(console, summary, quiet=quiet, tracebacks=traceback)
-    if as_json:
-        from graflow.cli._summary import as_dict
-
-        answer(json.dumps(as_dict(summary, watch.value), indent=2))
-    elif watch.value is not None:
-        answer(value_text(watch.value))
-    ctx.exit(watch.exit_code)
+        with refusals():
+            handle = runner.prepare(workflow, inputs, wanted, target=where.text())
+    except WorkflowChangedError as error:  # of a run of this name
+        raise Trouble(
+            choices(str(wanted.run_id), error.changed, option_for(store_path)) + "\n- another --run-id begins anew"
+        ) from error
+    kept = Kept(store, option_for(store_path)) if store is not None else None
+    return in_foreground(workflow, handle, wishes, kept)
 
 
-def _report(console: Console, summary: Summary, *, quiet: bool, tracebacks: bool) -> None:
-    from graflow.cli._summary import draw_summary, failure_texts
+def _need_no_store(workflow: Workflow[Any, Any], run_id: str | None, store_path: str | None) -> None:
+    """Refuse what only a store can give.
 
-    for text in failure_texts(summary, tracebacks=tracebacks):
-        console.print(text, markup=False, soft_wrap=True)
-    if not quiet:
-        draw_summary(console, summary)
-
-
-def value_text(value: Any) -> str:
-    """How the value of a run is printed: text and paths as they are, everything else on one short line."""
-    from graflow.cli._summary import short
-
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, os.PathLike) and isinstance(path := os.fspath(value), str):
-        return path
-    return short(value)
+    Raises:
+        Trouble: something needs a store.
+    """
+    if store_path is not None:
+        raise Trouble("--store and --no-store contradict each other")
+    if run_id is not None:
+        raise Trouble(f"--run-id {run_id} names a run in a store; leave out --no-store")
+    plan = workflow.compile()
+    for i, policy in sorted(plan.policies.items()):
+        if policy.cache is not None:
+            raise Trouble(f"task {plan.ids[i]!r} is cached, which needs a store; leave out --no-store")

@@ -14,18 +14,18 @@ import click
 
 from graflow.cli._output import standard_output_kept
 from graflow.cli._summary import Summary
-from graflow.cli._trouble import Trouble
-from graflow.core.run import RunState, TaskState
-from graflow.errors import ConfigurationError, SerializationError
-from graflow.runners.local import LocalHandle, LocalRunner
+from graflow.core.run import Run, RunState, TaskState
+from graflow.errors import StoreError
+from graflow.runners._handle import LocalHandle
 from graflow.show.progress import Progress, follow
 
 if TYPE_CHECKING:
-    from graflow.core.workflow import Workflow
-    from graflow.runners.local import Executor
+    from graflow.core.plan import Plan
 
 #: What a process exits with that a signal ended, by the convention of shells.
 _SIGNALLED = 128
+#: By the state of a run that nobody interrupted; 124 is what the command ``timeout`` exits with.
+_EXIT_CODES = {RunState.SUCCEEDED: 0, RunState.FAILED: 1, RunState.TIMED_OUT: 124}
 
 
 class Abandoned(click.ClickException):
@@ -42,63 +42,90 @@ class Watch:
     """A run, and what became of it.
 
     Attributes:
-        exit_code: 0 if it succeeded, 1 if a task failed, 130 if Ctrl-C ended it, 143 if SIGTERM did.
+        exit_code: 0 if it succeeded, 1 if a task failed, 124 if its time was up, 130 if Ctrl-C ended it, 143 if SIGTERM
+            did.
         value: what it gave; None if it did not succeed.
+        problem: why the store does not have all of it; None if it has.
+        had_ended: the store had the whole run, so that nothing is left to do.
     """
 
-    def __init__(self, workflow: Workflow[Any, Any]) -> None:
+    def __init__(self, handle: LocalHandle[Any], plan: Plan) -> None:
         self.exit_code = 1
         self.value: Any = None
-        self._workflow = workflow
+        self.problem: StoreError | None = None
+        self._handle = handle
+        self._plan = plan
+        self._seconds: float | None = None
+        self.had_ended = _has_ended(handle)
 
-    def run(
-        self, inputs: Any, executor: Executor, max_workers: int | None, *, progress: Progress | None, spare_output: bool
-    ) -> Summary:
+    def run(self, *, progress: Progress | None, spare_output: bool) -> Summary:
         """Run to the end, or to the end that Ctrl-C makes.
 
         Args:
-            inputs: an instance of the input model.
-            executor: as for `LocalRunner`.
-            max_workers: as for `LocalRunner`.
             progress: what tells how it goes.
             spare_output: keep what tasks print out of standard output.
 
         Raises:
-            Trouble: the runner refuses the workflow.
             Abandoned: a second Ctrl-C came while tasks still ran.
         """
-        try:
-            handle = LocalRunner(executor, max_workers).prepare(self._workflow, inputs, check=False)
-        except (ConfigurationError, SerializationError) as error:
-            raise Trouble(str(error)) from error
+        handle = self._handle
         start = time.perf_counter()
         with contextlib.ExitStack() as stack:
             stack.enter_context(_sigterm_interrupts())
             if spare_output:
                 stack.enter_context(standard_output_kept())
-            if progress is not None:
+            teller = None
+            if progress is not None and not self.had_ended:
                 stack.enter_context(progress)
-            teller = follow(handle, progress) if progress is not None else None
+                teller = follow(handle, progress)
             self._drive(handle)
             if teller is not None:
                 teller.join()
         seconds = time.perf_counter() - start
-        return Summary(handle.id, self._workflow.compile(), handle.state, seconds, handle.tasks)
+        if self.had_ended and self._seconds is not None:
+            seconds = self._seconds
+        return Summary(handle.id, self._plan, handle.state, seconds, handle.tasks, had_ended=self.had_ended)
 
     def _drive(self, handle: LocalHandle[Any]) -> None:
         try:
             handle.drive()
-            run = handle.wait()
+            run = self._end(handle)
         except KeyboardInterrupt as stop:
-            self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-            if handle.state is RunState.RUNNING:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end has come; a third Ctrl-C has nothing to add
-                left = [record.id for record in handle.tasks.values() if record.state is TaskState.RUNNING]
-                raise Abandoned(f"abandoned while {', '.join(left) or 'it ended'} still ran") from None
+            self._interrupted(handle, stop)
+        except StoreError as problem:  # while Ctrl-C ended the run
+            if not isinstance(problem.__context__, KeyboardInterrupt):
+                raise
+            self.problem = problem
+            self._interrupted(handle, problem.__context__)
         else:
+            self._seconds = run.duration
+            self.exit_code = _EXIT_CODES.get(run.state, 1)
             if run.state is RunState.SUCCEEDED:
-                self.exit_code = 0
                 self.value = run.value
+            if self.problem is not None:
+                self.exit_code = self.exit_code or 1
+
+    def _end(self, handle: LocalHandle[Any]) -> Run[Any]:
+        try:
+            return handle.wait()
+        except StoreError as problem:
+            self.problem = problem
+            return handle.wait()  # which raises that once
+
+    def _interrupted(self, handle: LocalHandle[Any], stop: KeyboardInterrupt) -> None:
+        self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        if handle.state is RunState.RUNNING:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end has come; a third Ctrl-C has nothing to add
+            left = [record.id for record in handle.tasks.values() if record.state is TaskState.RUNNING]
+            raise Abandoned(f"abandoned while {', '.join(left) or 'it ended'} still ran") from None
+
+
+def _has_ended(handle: LocalHandle[Any]) -> bool:
+    try:
+        handle.wait(0)
+    except TimeoutError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -63,8 +63,10 @@ def diff(a: Workflow[Any, Any], b: Workflow[Any, Any]) -> WorkflowDiff:
     )
 
 
-def _upstream(structure: Structure, i: int) -> set[str]:
-    return {structure.tasks[u].id for u in structure.task_upstream(i)}
+def _upstream(structure: Structure, i: int) -> set[tuple[str, bool]]:
+    """The ids of the upstreams of a task, each with whether the task runs even if that one failed."""
+    tolerated = structure.tolerated.get(i, frozenset())
+    return {(structure.tasks[u].id, u in tolerated) for u in structure.task_upstream(i)}
 
 
 def _same_inputs(x: Task[..., Any], y: Task[..., Any]) -> bool:

@@ -48,7 +48,7 @@ def digest_callable(fn: Callable[..., Any], opaque: list[str] | None = None, mem
             covers the type alone.
         memo: shares work with other calls; see `Memo`.
     """
-    return sha256(_Digester(opaque, memo).digest(fn, code=True)).hexdigest()
+    return sha256(Digester(opaque, memo).digest(fn, code=True)).hexdigest()
 
 
 def digest_value(value: object, opaque: list[str] | None = None, memo: Memo | None = None) -> bytes:
@@ -67,7 +67,7 @@ def digest_value(value: object, opaque: list[str] | None = None, memo: Memo | No
         memo: as in `digest_callable`.
     """
     known = scalar(value)
-    return sha256(_Digester(opaque, memo).digest(value, code=False) if known is None else known).digest()
+    return sha256(Digester(opaque, memo).digest(value, code=False) if known is None else known).digest()
 
 
 class _Frame:
@@ -85,7 +85,7 @@ class _Frame:
         self.members = members
 
 
-class _Digester:
+class Digester:
     """Digests a graph of objects without recursion.
 
     A value met again is not digested again; one met inside itself counts as the number of levels up to it. A digest
@@ -140,12 +140,15 @@ class _Digester:
         if component is not None:
             self._entered[component] = self._entered.get(component, 0) + 1
         self._visits += 1
-        work = work_on(want.value, want.code)
+        work = self._work(want)
         frame = _Frame(want, key, work, len(self._frames), self._visits, len(self._open), len(self._members))
         self._active[key] = frame
         self._frames.append(frame)
         memo.kept.append(want.value)
         return None
+
+    def _work(self, want: Want) -> Work:
+        return work_on(want.value, want.code)
 
     def _finish(self, digest: bytes) -> bytes:
         frame, memo = self._frames.pop(), self._memo

@@ -62,12 +62,16 @@ def work_on(value: Any, code: bool) -> Work:
         return (yield from work(value, code))
     stand_in = getattr(kind, "__graflow_digest__", None)
     if stand_in is not None:
-        return (yield from _parts(b"stand-in", (kind, stand_in(value)), code))
+        # One of ours may be of another class elsewhere: a block that was captured and travelled is.
+        whose = None if kind.__module__.startswith("graflow.") else kind
+        return (yield from _parts(b"stand-in", (whose, stand_in(value)), code))
     for base, work in _BASES:
         if issubclass(kind, base):
             return (yield from work(value, code))
     if kind.__name__ == "ndarray" and kind.__module__ == "numpy":
         return (yield from _array(value, code))
+    if _pandas_kind(kind) is not None:
+        return (yield from _table(value, code))
     if hasattr(kind, "model_fields"):
         return (yield from _model(value, code))
     if hasattr(kind, "__dataclass_fields__"):
@@ -134,7 +138,43 @@ def _array(value: Any, code: bool) -> Work:
     shape = repr(value.shape).encode()
     if value.dtype.hasobject:
         return join(b"array", (dtype, shape, (yield Want(value.tolist(), code))))
-    return join(b"array", (dtype, shape, sha256(value.tobytes()).digest()))
+    # Read where it lies, unless its items lie out of order; as plain bytes, for not every dtype shows its own.
+    flat = (value if value.flags.c_contiguous else value.copy()).reshape(-1)
+    content = flat.view("u1") if value.dtype.itemsize else b""
+    return join(b"array", (dtype, shape, sha256(content).digest()))
+
+
+def _table(value: Any, code: bool) -> Work:
+    """A frame, series or index of pandas by its columns: its own state holds caches, and how it was put together."""
+    kind = _pandas_kind(type(value))
+    if kind == "DataFrame":
+        columns = [_column(value.iloc[:, k]) for k in range(value.shape[1])]
+        return (yield from _parts(b"frame", (type(value), value.columns, value.index, value.attrs, columns), code))
+    if kind == "Series":
+        parts = (type(value), value.name, value.index, value.attrs, _column(value))
+        return (yield from _parts(b"series", parts, code))
+    levels = [value] if value.nlevels == 1 else [value.get_level_values(k) for k in range(value.nlevels)]
+    names = list(value.names), attribute(value, "freqstr")
+    return (yield from _parts(b"index", (*names, *map(_column, levels)), code))
+
+
+def _pandas_kind(kind: type) -> str | None:
+    """Whether a class of pandas is one of its tables, whatever its version calls the module."""
+    if str(kind.__module__).partition(".")[0] != "pandas":
+        return None
+    return next((base.__name__ for base in kind.__mro__ if base.__name__ in ("DataFrame", "Series", "Index")), None)
+
+
+def _column(values: Any) -> list[Any]:
+    dtype, name = values.dtype, str(values.dtype)
+    if type(dtype).__module__.partition(".")[0] == "numpy":
+        return [values.to_numpy()]
+    array = values.array
+    if name == "category":
+        return [name, array.ordered, array.codes, array.categories]
+    if hasattr(array, "asi8"):  # points in time, spans and periods
+        return [name, array.asi8]
+    return [name, values.to_numpy(dtype=object).tolist()]  # text, and integers with gaps
 
 
 def _memory(value: memoryview, code: bool) -> Work:
@@ -186,13 +226,13 @@ def _function(fn: FunctionType, code: bool) -> Work:
     # The names that functools.wraps may have copied from another function are no use here.
     library = (str(fn.__globals__.get("__name__")).encode(), fn.__code__.co_qualname.encode())
     parts = [code_digest(fn.__code__) if own else join(b"library", library)]
-    for label, value in _environment(fn) if own else ((f"cell {name}", held) for name, held in cells_of(fn)):
+    for label, value in environment(fn) if own else ((f"cell {name}", held) for name, held in cells_of(fn)):
         known = scalar(value)
         parts += [label.encode(), (yield Want(value, True)) if known is None else known]
     return join(b"function", parts)
 
 
-def _environment(fn: FunctionType) -> Iterator[tuple[str, Any]]:
+def environment(fn: FunctionType) -> Iterator[tuple[str, Any]]:
     """What a user's function depends on besides its code, in the order of the code."""
     yield from ((f"cell {name}", held) for name, held in cells_of(fn))
     yield from ((f"default {name}", value) for name, value in defaults_of(fn))

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from graflow.core._definition import UNBOUND
+from graflow.core._definition import UNBOUND, Extra
 from graflow.core._digest import Memo, digest_callable, digest_value
+from graflow.core._digest_leaves import scalar
 from graflow.core._inputs import Template, plain
 from graflow.core._structure import Structure
 from graflow.core.placeholder import InputSource, Placeholder
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
     from graflow.core.task import Task
     from graflow.core.workflow import Workflow
 
@@ -39,6 +42,65 @@ def fingerprint(workflow: Workflow[Any, Any]) -> str:
             codes[id(task.fn)] = _code_digest(task, memo)
         code.update(codes[id(task.fn)])
     return f"{shape.hexdigest()[:_DIGITS]}-{code.hexdigest()[:_DIGITS]}"
+
+
+def task_fingerprints(structure: Structure) -> tuple[str, ...]:
+    """What each task does with what, as 32 hex digits by index: its code, and the inputs bound to it.
+
+    An upstream that feeds the task counts by its id. Edges without data and policies do not count: the result does
+    not depend on them. A task that stands for a workflow passes on the result of another task, and is its id.
+    """
+    memo, heads, found = Memo(), _Heads(), []
+    references: dict[int, bytes] = {}
+    for i, task in enumerate(structure.tasks):
+        if i in structure.aliases:
+            found.append(sha256(b"alias " + structure.tasks[structure.aliases[i]].id.encode()).hexdigest()[:_DIGITS])
+            continue
+        names, head = heads.of(task, memo)
+        parts: list[bytes] = []
+        # One pass over all inputs of all tasks: what is plain is encoded here, a call for each would double the cost.
+        for name, value in zip(names, task._bound, strict=True):
+            if type(value) is Placeholder and not value.__graflow_path__:
+                source = id(value.__graflow_source__)
+                known = references.get(source) or references.setdefault(source, _input_digest(value, memo))
+            elif value is UNBOUND:
+                continue
+            else:  # no scalar is encoded as ``is``, ``of`` or ``ref`` and a space
+                known = scalar(value) or _input_digest(value, memo)
+            parts.append(b"%b%d:%b" % (name, len(known), known))
+        if task._extra is not None:
+            parts += [b"%d:%b" % (len(known), known) for known in _extra_digests(task._extra, memo)]
+        whole = head.copy()
+        whole.update(b"".join(parts))
+        found.append(whole.hexdigest()[:_DIGITS])
+    return tuple(found)
+
+
+class _Heads:
+    """What tasks of one callable have in common: the encoded names of its parameters, and a hash of its code."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[list[bytes], Hash]] = {}
+        self._codes: dict[int, Hash] = {}
+
+    def of(self, task: Task[..., Any], memo: Memo) -> tuple[list[bytes], Hash]:
+        definition = task._definition
+        known = self._known.get(id(definition))
+        if known is None:
+            code = self._codes.get(id(definition.fn))
+            if code is None:
+                code = self._codes[id(definition.fn)] = sha256(_code_digest(task, memo))
+            names = [b"%d %b" % (len(encoded), encoded) for encoded in map(str.encode, definition.shape.names)]
+            known = self._known[id(definition)] = names, code
+        return known
+
+
+def _extra_digests(extra: Extra, memo: Memo) -> Iterator[bytes]:
+    for value in extra[0]:
+        yield _input_digest(value, memo)
+    for name, value in extra[1]:
+        yield b"name " + name.encode()
+        yield _input_digest(value, memo)
 
 
 def _code_digest(task: Task[..., Any], memo: Memo) -> bytes:
@@ -69,6 +131,8 @@ def _structural_parts(workflow: Workflow[Any, Any], memo: Memo) -> Iterator[byte
                 yield name.encode()
                 yield _input_digest(value, memo)
         yield order.of(i)
+        if i in structure.also_after:
+            yield b"also after " + b" ".join(structure.tasks[u].id.encode() for u in structure.also_after[i])
         if task._policy is not None:
             yield task._policy.model_dump_json(exclude_defaults=True).encode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from graflow.core import _ports
 from graflow.core._definition import NESTED_ATTRIBUTE, UNBOUND
 from graflow.core._inputs import Template, prepare, spelling
 from graflow.core._structure import Structure
@@ -58,7 +59,9 @@ def moved(
         extra = task._extra
         if extra is not None:
             extra = tuple(map(move, extra[0])), tuple((name, move(value)) for name, value in extra[1])
-        edges = tuple(edge(u) for u in structure.upstream[i][structure.reads[i] :])
+        # An order after what is also read says nothing, but for an outcome: the reader then needs its success.
+        ordered = (*structure.upstream[i][structure.reads[i] :], *structure.also_after.get(i, ()))
+        edges = tuple(edge(u) for u in ordered)
         new[task.id] = changed(
             task,
             id=f"{prefix}/{task.id}",
@@ -129,3 +132,28 @@ def expand(tasks: Iterable[Task[..., Any]]) -> tuple[list[Task[..., Any]], list[
 
 
 _FUNCTION: Callable[..., Any] | type = type(expand)
+
+
+def as_function(workflow: Workflow[Any, Any]) -> Any:
+    """A plain function that runs the workflow, for `Workflow.as_task` and for calling ``.fn``."""
+    runner = _ports.inline_runner
+
+    run_nested: Any
+    if workflow._model is None:
+
+        def run_without() -> Any:
+            return runner().run(workflow).value
+
+        run_nested = run_without
+    else:
+
+        def run_with(inputs: Any) -> Any:
+            return runner().run(workflow, inputs).value
+
+        run_with.__annotations__["inputs"] = workflow._model
+        run_nested = run_with
+    returned = workflow._structure.tasks[workflow._structure.index[workflow._returns]] if workflow._returns else None
+    run_nested.__annotations__["return"] = returned._definition.hints.result if returned is not None else type(None)
+    run_nested.__name__ = run_nested.__qualname__ = workflow.name
+    setattr(run_nested, NESTED_ATTRIBUTE, workflow)
+    return run_nested

@@ -65,11 +65,7 @@ def project(hint: Any, path: Path) -> Any:
 def _step(hint: Any, how: Literal["attr", "item"], key: Any) -> Any:
     hint = bare(hint)
     if is_union(hint):
-        members = [member for member in get_args(hint) if member is not types.NoneType]
-        try:
-            return either([_step(member, how, key) for member in members])
-        except NoSuchProjection:  # the value may be another member, one that has it
-            return Any
+        return _step_of_one([member for member in get_args(hint) if member is not types.NoneType], how, key)
     if get_origin(hint) is Literal:
         kinds = {type(value) for value in get_args(hint)}
         hint = kinds.pop() if len(kinds) == 1 else Any
@@ -79,6 +75,22 @@ def _step(hint: Any, how: Literal["attr", "item"], key: Any) -> Any:
     if is_typed_dict(cls):
         return _key(hint, key) if how == "item" else _attribute(dict, dict, key)
     return _attribute(hint, cls, key) if how == "attr" else _item(hint, cls, key)
+
+
+def _step_of_one(members: list[Any], how: Literal["attr", "item"], key: Any) -> Any:
+    """The type of a part of a value that has one of several types."""
+    found: list[Any] = []
+    missing: list[NoSuchProjection] = []
+    for member in members:
+        try:
+            found.append(_step(member, how, key))
+        except NoSuchProjection as error:
+            missing.append(error)
+    if not missing:
+        return either(found)
+    if found:  # the value may be of the other type, the one that has it
+        return Any
+    raise max(missing, key=lambda error: len(str(error)))  # the longest is the one that knows a close name
 
 
 def _attribute(hint: Any, cls: Any, name: str) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graflow.core._definition import UNBOUND
 from graflow.core._inputs import Template, same_extra, same_input
 from graflow.core.group import Gate
-from graflow.core.placeholder import InputSource, Placeholder
+from graflow.core.placeholder import InputSource, Placeholder, takes_outcome
 from graflow.core.task import Task
 
 if TYPE_CHECKING:
@@ -32,15 +32,18 @@ class Reference(NamedTuple):
     reader: int
     parameter: str
     target: AnyTask
+    outcome: bool = False
+    """Whether it mentions how the other ended, and not its result."""
 
 
 class Misfit(NamedTuple):
-    """An input whose type certainly cannot feed its parameter, with the reason."""
+    """An input whose type certainly cannot feed its parameter, with the reason and the cure."""
 
     reader: int
     parameter: str
-    source: str
+    source: Placeholder
     reason: str
+    cure: str
 
 
 @dataclass(slots=True)
@@ -67,9 +70,25 @@ class Structure:
         order: all indexes, every upstream before its downstreams; shorter than the rest if there is a cycle.
         levels: per index, the longest way from a root; gates add none.
         aliases: index of a nested workflow's task → index of the task whose result it passes on.
+        outcomes: reader → the upstreams whose outcome it takes; ascending.
+        tolerated: reader → those of them that may fail: it takes nothing but their outcome, and no order names them.
+        also_after: reader → those of them whose result it does not take, but that an order names; ascending.
     """
 
-    __slots__ = ("aliases", "downstream", "gates", "index", "levels", "order", "reads", "tasks", "upstream")
+    __slots__ = (
+        "aliases",
+        "also_after",
+        "downstream",
+        "gates",
+        "index",
+        "levels",
+        "order",
+        "outcomes",
+        "reads",
+        "tasks",
+        "tolerated",
+        "upstream",
+    )
 
     def __init__(self, tasks: tuple[AnyTask, ...], index: dict[str, int]) -> None:
         self.tasks = tasks
@@ -81,6 +100,9 @@ class Structure:
         self.order: list[int] = []
         self.levels: list[int] = []
         self.aliases: dict[int, int] = {}
+        self.outcomes: dict[int, list[int]] = {}
+        self.tolerated: dict[int, frozenset[int]] = {}
+        self.also_after: dict[int, tuple[int, ...]] = {}
 
     def task_upstream(self, i: int) -> tuple[int, ...]:
         """The upstream tasks of a task, with gates replaced by their members."""
@@ -150,11 +172,11 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
                     continue
                 u = index.get(source._id, -1)
                 if u < 0:
-                    problems.unknown.append(Reference(i, definition.shape.names[k], source))
+                    problems.unknown.append(Reference(i, definition.shape.names[k], source, takes_outcome(value)))
                     continue
                 producer = tasks[u]
                 if producer is not source and not compatible(source, producer):
-                    problems.clashing.append(Reference(i, definition.shape.names[k], source))
+                    problems.clashing.append(Reference(i, definition.shape.names[k], source, takes_outcome(value)))
                 elif producer._definition not in seen[k] or value.__graflow_path__:
                     name = definition.shape.names[k]
                     before = len(problems.misfits)
@@ -189,6 +211,10 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
             ups[reads[-1] :] = sorted(ups[reads[-1] :])
         upstream.append(tuple(ups))
     gates.close()
+    if structure.outcomes:
+        from graflow.core._outcomes import weigh
+
+        weigh(structure)
     return problems
 
 
@@ -254,11 +280,13 @@ def _link_refs(
             continue
         u = index.get(source._id, -1)
         if u < 0:
-            problems.unknown.append(Reference(i, parameter, source))
+            problems.unknown.append(Reference(i, parameter, source, takes_outcome(ref)))
             continue
         if tasks[u] is not source and not compatible(source, tasks[u]):
-            problems.clashing.append(Reference(i, parameter, source))
+            problems.clashing.append(Reference(i, parameter, source, takes_outcome(ref)))
         have[u] = None
+        if ref.__graflow_path__ and takes_outcome(ref):
+            structure.outcomes.setdefault(i, []).append(u)
     ups[:] = have
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graflow.core._forms import either
 from graflow.core._hints import NoSuchProjection, describe, incompatible, project
 from graflow.core._inputs import Template
-from graflow.core.placeholder import InputSource, Placeholder
+from graflow.core.outcome import Failed, Ok, Skipped
+from graflow.core.placeholder import (
+    OUTCOME,
+    InputSource,
+    Path,
+    Placeholder,
+    make_placeholder,
+    projection_of,
+    source_spelling,
+    takes_outcome,
+)
 
 if TYPE_CHECKING:
     from graflow.core._structure import Structure
@@ -15,10 +26,19 @@ if TYPE_CHECKING:
 
 #: Longer tuples are checked as tuples of any length.
 _MAX_FIXED = 50
+_CURE = "pass another result, or convert it between"
 
 
-def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: Structure) -> tuple[str, str] | None:
-    """Why an input certainly cannot feed a parameter: the name of its source, and the reason; None if it may fit.
+class Finding(NamedTuple):
+    """Why an input certainly cannot feed a parameter."""
+
+    source: Placeholder
+    reason: str
+    cure: str
+
+
+def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: Structure) -> Finding | None:
+    """Why an input certainly cannot feed a parameter; None if it may fit.
 
     Args:
         task: the reader.
@@ -27,44 +47,55 @@ def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: S
         structure: knows the tasks.
     """
     wanted = task._definition.hints.params.get(parameter or "", Any)
-    source = ""
     try:
         for source, given in _given(value, structure):
             if incompatible(given, wanted):
-                return source, f"{describe(given)} cannot feed {describe(wanted)}"
+                reason = f"{describe(given)} cannot feed {describe(wanted)}"
+                return Finding(source, reason, _cure(source, value, wanted, structure))
     except _NoSuchPart as error:
-        return error.source, error.reason
+        return Finding(error.source, error.reason, _CURE)
     return None
 
 
+def outcome_type(result: Any) -> Any:
+    """The type of how a task ends whose result has this type."""
+    kind: Any = Ok
+    try:
+        ok = kind[result]
+    except TypeError:  # no type that a class can be subscripted with
+        ok = kind[Any]
+    return either((ok, Failed, Skipped))
+
+
 class _NoSuchPart(Exception):
-    def __init__(self, source: str, reason: str) -> None:
+    def __init__(self, source: Placeholder, reason: str) -> None:
         super().__init__(source, reason)
         self.source = source
         self.reason = reason
 
 
-def _given(value: Any, structure: Structure) -> Iterator[tuple[str, Any]]:
-    """The types that an input has, one for each distinct result in it, with the name of that result."""
+def _given(value: Any, structure: Structure) -> Iterator[tuple[Placeholder, Any]]:
+    """The types that an input has, one for each distinct result in it, with that result."""
     if type(value) is Placeholder:
-        yield _result(value, structure)
+        yield value, _type_of(value, structure)
     elif type(value) is Template and value.refs:
         if value.kind is tuple and len(value.items) <= _MAX_FIXED:
             yield from _fixed(value, structure)
             return
         seen: set[Any] = set()
         for item in value.items:
-            if type(item) is Placeholder and not item.__graflow_path__:
+            if type(item) is Placeholder and not projection_of(item):
                 source = item.__graflow_source__
                 kind = source.model if isinstance(source, InputSource) else source._definition
-                if kind in seen:
+                key = kind, takes_outcome(item)
+                if key in seen:
                     continue
-                seen.add(kind)
-            for source_name, given in _given(item, structure):
-                yield source_name, _container(value.kind, given)
+                seen.add(key)
+            for placeholder, given in _given(item, structure):
+                yield placeholder, _container(value.kind, given)
 
 
-def _fixed(template: Template, structure: Structure) -> Iterator[tuple[str, Any]]:
+def _fixed(template: Template, structure: Structure) -> Iterator[tuple[Placeholder, Any]]:
     """A tuple of known length, each place with its own type."""
     places = [list(_given(item, structure)) for item in template.items]
     for k, candidates in enumerate(places):
@@ -78,14 +109,37 @@ def _container(kind: type, item: Any) -> Any:
     return tuple[item, ...] if kind is tuple else list[item]
 
 
-def _result(placeholder: Placeholder, structure: Structure) -> tuple[str, Any]:
-    source, path = placeholder.__graflow_source__, placeholder.__graflow_path__
+def _type_of(placeholder: Placeholder, structure: Structure) -> Any:
+    source, path = placeholder.__graflow_source__, projection_of(placeholder)
     if isinstance(source, InputSource):
-        name, whole = f"inputs({source.model.__name__})", source.model
+        whole: Any = source.model
     else:
-        name = source.id
-        whole = structure.tasks[structure.index[name]]._definition.hints.result
+        whole = structure.tasks[structure.index[source.id]]._definition.hints.result
+        if takes_outcome(placeholder):
+            whole = outcome_type(whole)
     try:
-        return name, project(whole, path) if path else whole
+        return project(whole, path) if path else whole
     except NoSuchProjection as error:
-        raise _NoSuchPart(name, str(error)) from error
+        raise _NoSuchPart(placeholder, str(error)) from error
+
+
+def _cure(source: Placeholder, value: Any, wanted: Any, structure: Structure) -> str:
+    """What to pass instead: the result in place of the outcome, or the other way round, where that fits."""
+    if isinstance(source.__graflow_source__, InputSource) or projection_of(source):
+        return _CURE
+    path: Path = () if takes_outcome(source) else OUTCOME
+    try:
+        if any(incompatible(given, wanted) for _, given in _given(_turned(value, path), structure)):
+            return _CURE
+    except _NoSuchPart:  # another part of the same container
+        return _CURE
+    what = "how it ended" if path else "its result"
+    return f"pass {what}, {source_spelling(make_placeholder(source.__graflow_source__, path))}"
+
+
+def _turned(value: Any, path: Path) -> Any:
+    """An input that takes outcomes in place of results, or results in place of outcomes."""
+    if type(value) is Template:
+        return value.map(lambda item: _turned(item, path))
+    is_task = type(value) is Placeholder and not isinstance(value.__graflow_source__, InputSource)
+    return make_placeholder(value.__graflow_source__, path) if is_task and not projection_of(value) else value

@@ -20,8 +20,11 @@ from graflow.core.workflow import Workflow, check_name
 from graflow.errors import ConfigurationError, ResultUnavailableError, UnknownTaskError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from pydantic import BaseModel
 
+    from graflow.core._options import OnFailure
     from graflow.core.run import Run, Runner
 
 P = ParamSpec("P")
@@ -259,6 +262,9 @@ class Block:
         start_node: str | Task[..., Any] | None = None,
         queue_backend: QueueBackend | None = None,
         check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
     ) -> Run[Any]:
         """Run the workflow, after the block or at the end of it.
 
@@ -268,6 +274,9 @@ class Block:
             start_node: run only this task, all that follows from it, and every upstream these need.
             queue_backend: short for a runner.
             check: raise if the run did not succeed.
+            run_id: as for `Runner.run`.
+            on_failure: as for `Runner.run`.
+            timeout: as for `Runner.run`.
 
         Raises:
             DefinitionError: called inside the block, and a check failed.
@@ -284,7 +293,7 @@ class Block:
             workflow = _from(workflow, start_node if isinstance(start_node, str) else self._path_id(start_node))
         if runner is None:
             runner = _ports.redis_runner() if queue_backend is QueueBackend.REDIS else _ports.default_runner()
-        run: Run[Any] = runner.run(workflow, inputs, check=False)
+        run: Run[Any] = runner.run(workflow, inputs, check=False, run_id=run_id, on_failure=on_failure, timeout=timeout)
         self._last_run = run
         if check:
             run.raise_for_failure()
@@ -319,6 +328,10 @@ class BlockHandle:
         if attempt is None:
             raise ResultUnavailableError(f"block {self.name!r} can be read here only while one of its tasks runs")
         return read(attempt, self.path, task)
+
+    def __graflow_digest__(self) -> Any:
+        """The same as the block's own."""
+        return self.name, self.path
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BlockHandle, (self.name, self.path)

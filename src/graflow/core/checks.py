@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._inputs import same_extra, same_input, spelling
 from graflow.core._structure import Problems, Reference, Structure, arrange, compatible, link, sort
-from graflow.core.placeholder import Placeholder, source_spelling
+from graflow.core.placeholder import InputSource, Placeholder, source_spelling, takes_outcome
 from graflow.errors import (
     CycleError,
     DefinitionError,
@@ -210,7 +210,8 @@ def references(
 def _reads(structure: Structure, reference: Reference) -> str:
     reader = structure.tasks[reference.reader].id
     if reference.parameter:
-        return f"task {reader!r} reads the result of {reference.target.id!r} for parameter {reference.parameter!r}"
+        what = "outcome" if reference.outcome else "result"
+        return f"task {reader!r} reads the {what} of {reference.target.id!r} for parameter {reference.parameter!r}"
     return f"task {reader!r} runs after {reference.target.id!r}"
 
 
@@ -244,7 +245,8 @@ def sources(structure: Structure, problems: Problems) -> list[DefinitionError]:
         parameter = task._definition.shape.parameter(k)
         typed, feeders = _typed(task, parameter), _feeders(structure, i, parameter) if count < _HELPED else []
         if feeders:
-            cure = f"{' or '.join(map(repr, feeders))} could feed it: {parameter}={feeders[0]}.out"
+            ids = [feeder.rpartition(".")[0] for feeder in feeders]
+            cure = f"{' or '.join(map(repr, ids))} could feed it: {parameter}={feeders[0]}"
         else:
             cure = f"bind it in the call: {parameter}=..."
         errors.append(
@@ -263,19 +265,26 @@ def _typed(task: Task[..., Any], parameter: str) -> str:
 
 
 def _feeders(structure: Structure, reader: int, parameter: str) -> list[str]:
+    """What could feed a parameter: ``extract.out``, or ``extract.outcome`` where no result fits."""
     from graflow.core._hints import incompatible
+    from graflow.core._wiring import outcome_type
 
     wanted = structure.tasks[reader]._definition.hints.params.get(parameter, Any)
     if wanted is Any:
         return []
-    found: list[str] = []
+    results: list[str] = []
+    outcomes: list[str] = []
     for i, task in enumerate(structure.tasks[:_COMPARED]):
         given = task._definition.hints.result
-        if i != reader and given not in (Any, None, type(None)) and not incompatible(given, wanted):
-            found.append(task.id)
-            if len(found) == 3:
+        if i == reader or given in (Any, None, type(None)):
+            continue
+        if not incompatible(given, wanted):
+            results.append(f"{task.id}.out")
+            if len(results) == 3:
                 break
-    return found
+        elif not incompatible(outcome_type(given), wanted):
+            outcomes.append(f"{task.id}.outcome")
+    return results or outcomes[:3]
 
 
 def wiring(structure: Structure, problems: Problems, name: str, model: type[BaseModel] | None) -> list[DefinitionError]:
@@ -291,13 +300,16 @@ def wiring(structure: Structure, problems: Problems, name: str, model: type[Base
             )
         )
     for misfit in problems.misfits:
-        task = structure.tasks[misfit.reader]
-        source = structure.index.get(misfit.source)
-        whence = f"{misfit.source!r} at {structure.tasks[source]._definition.site}, " if source is not None else ""
+        task, source = structure.tasks[misfit.reader], misfit.source.__graflow_source__
+        if isinstance(source, InputSource):
+            what, whence = f"inputs({source.model.__name__})", ""
+        else:
+            what = f"{source.id}.outcome" if takes_outcome(misfit.source) else source.id
+            whence = f"{source.id!r} at {structure.tasks[structure.index[source.id]]._definition.site}, "
         errors.append(
             WiringError(
-                f"{misfit.source!r} cannot feed parameter {misfit.parameter!r} of task {task.id!r}: {misfit.reason} "
-                f"({whence}{task.id!r} at {task._definition.site}); pass another result, or convert it between"
+                f"{what!r} cannot feed parameter {misfit.parameter!r} of task {task.id!r}: {misfit.reason} "
+                f"({whence}{task.id!r} at {task._definition.site}); {misfit.cure}"
             )
         )
     return errors

@@ -10,7 +10,7 @@ from graflow.core._definition import check_callable
 from graflow.errors import InvalidTaskError, InvalidTaskIdError
 
 if TYPE_CHECKING:
-    from graflow.core.policy import Executor
+    from graflow.core.policy import Cache, Executor, Limit, Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +56,10 @@ def task(
     timeout: float | timedelta | None = None,
     queue: str = ...,
     executor: Literal["inline", "threads", "processes"] | None = None,
+    retry: Retry | int | None = None,
+    cache: Cache | bool | None = None,
+    priority: int | None = None,
+    limit: Limit | None = None,
     **policy: Any,
 ) -> TaskDecorator: ...
 def task(
@@ -66,6 +70,10 @@ def task(
     timeout: float | timedelta | None = None,
     queue: str | None = None,
     executor: Executor | None = None,
+    retry: Retry | int | None = None,
+    cache: Cache | bool | None = None,
+    priority: int | None = None,
+    limit: Limit | None = None,
     **policy: Any,
 ) -> Any:
     """Make a function a `Task`, typed by the function's own signature.
@@ -81,17 +89,30 @@ def task(
     Args:
         fn: the function; a coroutine function is awaited by the runner.
         id: the task's id; the function's name by default.
-        timeout: seconds one attempt may take; a runner that cannot keep it refuses the workflow.
+        timeout: seconds one attempt may take.
         queue: which workers may take the task; runners on one machine serve every queue.
         executor: where the body runs; the runner's own executor by default.
-        policy: further policies by name.
+        retry: how often the task is attempted and when; a number stands for ``Retry(attempts=...)``.
+        cache: whether an earlier result of the same code and inputs is taken; True stands for ``Cache()``.
+        priority: of the tasks that could start, those with a higher number start first; 0 by default.
+        limit: how many of the tasks that share the limit's name run at once.
+        policy: no others so far; an unknown name is an error.
 
     Raises:
         InvalidTaskError: not callable, a generator function, a classmethod, or a task already.
         InvalidTaskIdError: no id given, and the callable has no name.
         ConfigurationError: a policy is unknown or has an impossible value.
     """
-    fields = {"timeout": timeout, "queue": queue, "executor": executor, **policy}
+    own = {
+        "timeout": timeout,
+        "queue": queue,
+        "executor": executor,
+        "retry": retry,
+        "cache": cache,
+        "priority": priority,
+        "limit": limit,
+    }
+    fields = {**{name: value for name, value in own.items() if value is not None}, **policy}
     if fn is None:
         return TaskDecorator(id, fields)
     return TaskDecorator(id, fields)(fn)

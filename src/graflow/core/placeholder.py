@@ -1,9 +1,9 @@
 """Stand-ins for values that exist only while a workflow runs.
 
-``extract.out`` is typed as the result of ``extract``, and ``inputs(Model)`` as an instance of ``Model``; at
-definition time both are a `Placeholder`. It can be passed to a task, projected (``extract.out[0].price``) and
-nothing else: every other use raises `PlaceholderError`, because a pipeline that computes with a result before
-there is one would compute something else than it says.
+``extract.out`` is typed as the result of ``extract``, ``extract.outcome`` as how it ended, and ``inputs(Model)`` as an
+instance of ``Model``; at definition time all three are a `Placeholder`. It can be passed to a task, projected
+(``extract.out[0].price``) and nothing else: every other use raises `PlaceholderError`, because a pipeline that computes
+with a result before there is one would compute something else than it says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M")
 
-Path: TypeAlias = tuple[tuple[Literal["attr", "item"], Any], ...]
+Steps: TypeAlias = tuple[tuple[Literal["attr", "item"], Any], ...]
+Path: TypeAlias = tuple[tuple[Literal["attr", "item", "outcome"], Any], ...]
+
+#: The path to how a task ended. It can only begin a path; the rest then starts from the `Outcome`.
+OUTCOME: Path = (("outcome", None),)
 
 
 class InputSource:
@@ -48,7 +52,7 @@ class _PlaceholderFields:
 
 
 class Placeholder(_PlaceholderFields):
-    """The result of a task, or the inputs of a workflow, before there is one.
+    """The result of a task, how it ended, or the inputs of a workflow, before there is one.
 
     Attribute access and indexing give another placeholder, a *projection*, resolved when the task runs.
     """
@@ -84,9 +88,10 @@ class Placeholder(_PlaceholderFields):
         _refuse(self, f"delete its attribute {name!r}")
 
     def __iter__(self) -> Iterator[Any]:
+        has_items = self.__graflow_path__ != OUTCOME
         raise PlaceholderError(
             f"{describe(self)} exists only while the workflow runs, so it cannot be iterated or unpacked now; "
-            f"pass it to a task instead, or take one item with {source_spelling(self)}[0]"
+            f"pass it to a task instead{f', or take one item with {source_spelling(self)}[0]' * has_items}"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -152,6 +157,18 @@ def _refuse(placeholder: Placeholder, use: str) -> NoReturn:
     )
 
 
+def takes_outcome(placeholder: Placeholder) -> bool:
+    """Whether it stands for how a task ended, or for a part of that, and not for the task's result."""
+    path = placeholder.__graflow_path__
+    return bool(path) and path[0][0] == "outcome"
+
+
+def projection_of(placeholder: Placeholder) -> Steps:
+    """The way from the result, the outcome or the inputs to what is meant."""
+    path = placeholder.__graflow_path__
+    return cast(Steps, path[1:] if takes_outcome(placeholder) else path)
+
+
 def spelling_of_path(path: Path) -> str:
     """``.name[0]``, as a user would write it."""
     return "".join(f".{key}" if kind == "attr" else f"[{key!r}]" for kind, key in path)
@@ -159,18 +176,22 @@ def spelling_of_path(path: Path) -> str:
 
 def describe(placeholder: Placeholder) -> str:
     """What it stands for, for messages."""
-    source, path = placeholder.__graflow_source__, placeholder.__graflow_path__
-    whole = (
-        f"the input {source.model.__name__}" if isinstance(source, InputSource) else f"the result of task {source.id!r}"
-    )
+    source, path = placeholder.__graflow_source__, projection_of(placeholder)
+    if isinstance(source, InputSource):
+        whole = f"the input {source.model.__name__}"
+    else:
+        whole = f"the {'outcome' if takes_outcome(placeholder) else 'result'} of task {source.id!r}"
     return f"{spelling_of_path(path)} of {whole}" if path else whole
 
 
 def source_spelling(placeholder: Placeholder) -> str:
     """How a user would write it."""
-    source, path = placeholder.__graflow_source__, placeholder.__graflow_path__
-    start = f"inputs({source.model.__name__})" if isinstance(source, InputSource) else f"{source.id}.out"
-    return start + spelling_of_path(path)
+    source = placeholder.__graflow_source__
+    if isinstance(source, InputSource):
+        start = f"inputs({source.model.__name__})"
+    else:
+        start = f"{source.id}.{'outcome' if takes_outcome(placeholder) else 'out'}"
+    return start + spelling_of_path(projection_of(placeholder))
 
 
 def _check_field(model: type[BaseModel], name: str) -> None:

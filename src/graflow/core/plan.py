@@ -1,7 +1,7 @@
 """`Plan`: a compiled workflow, the only thing a runner takes.
 
-Results, the workflow's inputs and all constants of one run live in one list, the *slots*: a task's index is the slot
-of its result.
+Results, outcomes that somebody takes, the workflow's inputs and all constants of one run live in one list, the *slots*:
+a task's index is the slot of its result.
 For most tasks the way to its arguments is then a tuple of slot numbers, worked out here once; the others have a
 `Recipe`.
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._definition import UNBOUND
-from graflow.core._inputs import Template, plain, spelling
-from graflow.core.placeholder import InputSource, Path, Placeholder, spelling_of_path
+from graflow.core._inputs import Template
+from graflow.core.placeholder import InputSource, Placeholder, Steps, projection_of, takes_outcome
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,17 +23,12 @@ if TYPE_CHECKING:
     from graflow.core.task import Task
     from graflow.core.workflow import Workflow
 
-#: Version of the JSON form; a reader refuses one it does not know.
-JSON_FORMAT = 1
-#: JSON shows constants up to this many bytes, and only the digest of larger ones.
-MAX_SHOWN = 1024
-
 
 class Projection(NamedTuple):
     """A part of what a slot holds."""
 
     slot: int
-    path: Path
+    path: Steps
 
 
 class Gather(NamedTuple):
@@ -76,6 +71,8 @@ class Link(NamedTuple):
     downstream: int
     parameter: str
     """The parameter that the result feeds; empty where the edge is only an order."""
+    outcome: bool = False
+    """Whether what feeds it is only how the upstream ended."""
 
 
 class Plan:
@@ -99,10 +96,14 @@ class Plan:
         recipes: per task, slots of its arguments by position, or a `Recipe`.
         constants: what the slots after the inputs' slot hold.
         returns: the index of the task whose result is the run's value, or None.
-        inputs_slot: the slot of the workflow's inputs; constants follow it.
+        outcome_slots: index → the slot of its `Outcome`, of the tasks whose outcome is taken.
+        tolerated: index → those of its upstreams that may fail, because it takes nothing but their outcome.
+        inputs_slot: the slot of the workflow's inputs, after all results and outcomes; constants follow it.
     """
 
     __slots__ = (
+        "_results_fingerprint",
+        "_task_fingerprints",
         "constants",
         "downstream",
         "function_of",
@@ -115,16 +116,20 @@ class Plan:
         "levels",
         "name",
         "order",
+        "outcome_slots",
         "policies",
         "reads",
         "recipes",
         "returns",
+        "tolerated",
         "upstream",
         "workflow",
     )
 
     def __init__(self, workflow: Workflow[Any, Any]) -> None:
         structure = workflow._structure
+        self._task_fingerprints: tuple[str, ...] | None = None
+        self._results_fingerprint: str | None = None
         self.workflow = workflow
         self.name = workflow.name
         self.ids: tuple[str, ...] = tuple(structure.index)
@@ -136,11 +141,16 @@ class Plan:
         self.downstream: Sequence[Sequence[int]] = structure.downstream
         self.gates: Sequence[tuple[int, ...]] = structure.gates
         self.returns = structure.index[workflow.returns] if workflow.returns is not None else None
-        self.inputs_slot = len(structure.upstream)
+        self.tolerated: Mapping[int, frozenset[int]] = structure.tolerated
+        taken = sorted({u for ups in structure.outcomes.values() for u in ups})
+        self.outcome_slots: dict[int, int] = {u: len(structure.upstream) + k for k, u in enumerate(taken)}
+        self.inputs_slot = len(structure.upstream) + len(taken)
         self.functions, self.is_async, self.function_of = _functions(structure)
         self.policies = {i: task._policy for i, task in enumerate(structure.tasks) if task._policy is not None}
         self.constants: list[Any] = []
-        self.recipes: list[tuple[int, ...] | Recipe] = _recipes(structure, self.inputs_slot, self.constants)
+        self.recipes: list[tuple[int, ...] | Recipe] = _recipes(
+            structure, self.inputs_slot, self.outcome_slots, self.constants
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -154,6 +164,25 @@ class Plan:
     def fingerprint(self) -> str:
         """The fingerprint of the workflow."""
         return self.workflow.fingerprint
+
+    @property
+    def task_fingerprints(self) -> tuple[str, ...]:
+        """Per task, a digest of what its code does and of what is bound to it; worked out once and kept."""
+        if self._task_fingerprints is None:
+            from graflow.core._fingerprint import task_fingerprints
+
+            self._task_fingerprints = task_fingerprints(self.workflow._structure)
+        return self._task_fingerprints
+
+    @property
+    def results_fingerprint(self) -> str:
+        """A digest of everything that results depend on, but the workflow's inputs: `task_fingerprints` in one."""
+        if self._results_fingerprint is None:
+            from hashlib import sha256
+
+            parts = (self.name, str(self.returns), *self.ids, *self.task_fingerprints)
+            self._results_fingerprint = sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+        return self._results_fingerprint
 
     def task(self, i: int) -> Task[..., Any]:
         """The task with this index."""
@@ -189,36 +218,15 @@ class Plan:
                 yield Link(structure.aliases[i], i, "result")
             else:
                 for parameter, value in named_inputs(structure.tasks[i]):
-                    for source in _sources(value):
-                        yield Link(structure.index[source], i, parameter)
-            yield from (Link(u, i, "") for u in ups[data:])
+                    for source, outcome in _sources(value).items():
+                        yield Link(structure.index[source], i, parameter, outcome)
+            yield from (Link(u, i, "") for u in (*ups[data:], *structure.also_after.get(i, ())))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: structure, functions by name, small constants; large ones by digest."""
-        structure = self.workflow._structure
-        tasks = []
-        for i in self.order:
-            if i >= len(self.ids):
-                continue
-            task = structure.tasks[i]
-            tasks.append(
-                {
-                    "id": task.id,
-                    "function": function_name(task.fn),
-                    "level": self.levels[i],
-                    "inputs": {name: _shown(value) for name, value in named_inputs(task)},
-                    "after": [self.ids[u] for u in structure.task_upstream(i)[self.reads[i] :]],
-                    "policy": task.policy.model_dump(mode="json", exclude_defaults=True),
-                }
-            )
-        return {
-            "format": JSON_FORMAT,
-            "workflow": self.name,
-            "fingerprint": self.fingerprint,
-            "inputs": self.workflow.input_schema(),
-            "returns": self.workflow.returns,
-            "tasks": tasks,
-        }
+        from graflow.core._plan_json import shown
+
+        return shown(self)
 
     def to_json(self) -> str:
         """`to_dict` as text; equal workflows give equal text."""
@@ -268,38 +276,14 @@ def named_inputs(task: Task[..., Any]) -> Iterator[tuple[str, Any]]:
         yield from task._extra[1]
 
 
-def _sources(value: Any) -> Iterator[str]:
+def _sources(value: Any) -> dict[str, bool]:
+    """The ids of the tasks that an input comes from, each with whether it takes no more of it than the outcome."""
     refs: tuple[Any, ...] = value.refs if type(value) is Template else (value,)
-    seen = set()
+    found: dict[str, bool] = {}
     for ref in refs:
-        if type(ref) is not Placeholder or isinstance(source := ref.__graflow_source__, InputSource):
-            continue
-        if source.id not in seen:
-            seen.add(source.id)
-            yield source.id
-
-
-def _shown(value: Any) -> Any:
-    if type(value) is Placeholder:
-        source = value.__graflow_source__
-        what = {"input": source.model.__name__} if isinstance(source, InputSource) else {"task": source.id}
-        return {**what, "path": spelling_of_path(value.__graflow_path__)} if value.__graflow_path__ else what
-    if type(value) is Template and value.refs:
-        parts = [_shown(item) for item in value.items]
-        if value.keys is None:
-            return {value.kind.__name__: parts}
-        return {"dict": dict(sorted((spelling(key), part) for key, part in zip(value.keys, parts, strict=True)))}
-    from graflow.core._digest import digest_value
-
-    constant = plain(value)
-    try:
-        text = json.dumps(constant, allow_nan=False, sort_keys=True)
-    except (TypeError, ValueError):  # nothing that JSON knows, or keys of several types
-        text = None
-    if text is not None and len(text) <= MAX_SHOWN and json.loads(text) == constant:
-        return {"value": json.loads(text)}
-    kind = type(constant)
-    return {"type": f"{kind.__module__}.{kind.__qualname__}", "digest": digest_value(constant).hex()}
+        if type(ref) is Placeholder and not isinstance(source := ref.__graflow_source__, InputSource):
+            found[source.id] = found.get(source.id, True) and takes_outcome(ref)
+    return found
 
 
 def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], list[bool], list[int]]:
@@ -318,7 +302,9 @@ def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], list[boo
     return functions, is_async, number_of
 
 
-def _recipes(structure: Structure, inputs_slot: int, constants: list[Any]) -> list[tuple[int, ...] | Recipe]:
+def _recipes(
+    structure: Structure, inputs_slot: int, outcome_slots: Mapping[int, int], constants: list[Any]
+) -> list[tuple[int, ...] | Recipe]:
     index, aliases = structure.index, structure.aliases
     first_constant = inputs_slot + 1
     recipes: list[tuple[int, ...] | Recipe] = []
@@ -345,16 +331,24 @@ def _recipes(structure: Structure, inputs_slot: int, constants: list[Any]) -> li
             recipe = tuple(slots)
             recipes.append(ups if ups == recipe else recipe)
         else:
-            recipes.append(_recipe(task, index, inputs_slot, constants))
+            recipes.append(_recipe(task, index, inputs_slot, outcome_slots, constants))
     return recipes
 
 
-def _recipe(task: Task[..., Any], index: Mapping[str, int], inputs_slot: int, constants: list[Any]) -> Any:
+def _recipe(
+    task: Task[..., Any],
+    index: Mapping[str, int],
+    inputs_slot: int,
+    outcome_slots: Mapping[int, int],
+    constants: list[Any],
+) -> Any:
     def part(value: Any) -> Any:
         if type(value) is Placeholder:
-            source = value.__graflow_source__
+            source, path = value.__graflow_source__, projection_of(value)
             slot = inputs_slot if isinstance(source, InputSource) else index[source.id]
-            return Projection(slot, value.__graflow_path__) if value.__graflow_path__ else slot
+            if takes_outcome(value):
+                slot = outcome_slots[slot]
+            return Projection(slot, path) if path else slot
         if type(value) is Template:
             mapped = value.map(part)
             if mapped.keys is None and all(type(item) is int for item in mapped.items):

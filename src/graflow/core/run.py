@@ -9,9 +9,12 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
+from graflow.core._options import OnFailure, RunOptions, options
 from graflow.core.outcome import Outcome
+from graflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,6 +27,8 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
 
+Changed = Literal["refuse", "keep", "rerun"]
+
 
 class RunState(enum.StrEnum):
     """Where a run stands."""
@@ -32,6 +37,10 @@ class RunState(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    """It passed its deadline."""
+    INTERRUPTED = "interrupted"
+    """Its process ended before it did; only a stored run can be found in this state, and it can be resumed."""
 
 
 class TaskState(enum.StrEnum):
@@ -42,6 +51,8 @@ class TaskState(enum.StrEnum):
     READY = "ready"
     """To be started as soon as a worker is free."""
     RUNNING = "running"
+    RETRYING = "retrying"
+    """An attempt failed, and the time for the next one has not come."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -51,13 +62,35 @@ class TaskState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """What happened in one attempt of a task."""
+
+    number: int
+    """Counted from 1."""
+    state: TaskState
+    """``running``, or how it ended."""
+    started: float
+    """Seconds since the epoch (UTC)."""
+    duration: float | None
+    """Seconds it took; None while it runs, or if its process died and nobody knows."""
+    worker: str | None
+    """Where it ran."""
+    error: BaseException | None
+    """What it raised."""
+
+
+#: Where the result of a task came from: this run, a cache, or an earlier part of a run that was resumed.
+Origin = Literal["run", "cache", "resumed"]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """What happened to one task in one run."""
 
     id: str
     state: TaskState
     attempts: int
-    """How often its body was started."""
+    """How often it was started, which a look into the cache counts as."""
     started: float | None
     """Seconds since the epoch (UTC) at which the last attempt started; None if it did not."""
     duration: float | None
@@ -65,9 +98,13 @@ class TaskRecord:
     worker: str | None
     """Where it ran: ``inline``, ``thread-2``, ``process-4711``, ``async``."""
     error: BaseException | None
-    """What it raised."""
+    """What its last attempt raised."""
     reason: str | None
-    """Why it did not run."""
+    """Why it did not run, or ran where a result was known."""
+    history: tuple[AttemptRecord, ...] = ()
+    """Its attempts in order, with those of earlier parts of a run that was resumed."""
+    source: Origin = "run"
+    """Where its result came from."""
 
 
 class Run(ABC, Generic[R_co]):
@@ -182,49 +219,148 @@ class Runner(ABC):
     """Where workflows run. All runners follow the same rules; they differ in where the work is done."""
 
     @overload
-    def start(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> RunHandle[R]: ...
+    def start(
+        self,
+        workflow: Workflow[None, R],
+        inputs: None = None,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> RunHandle[R]: ...
     @overload
-    def start(self, workflow: Workflow[M, R], inputs: M, *, check: bool = True) -> RunHandle[R]: ...
-    def start(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> RunHandle[Any]:
+    def start(
+        self,
+        workflow: Workflow[M, R],
+        inputs: M,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> RunHandle[R]: ...
+    def start(
+        self,
+        workflow: Workflow[Any, Any],
+        inputs: Any = None,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> RunHandle[Any]:
         """Start a run in the background and return at once.
 
         Args:
             workflow: what to run.
             inputs: an instance of the workflow's input model; None if it has none.
             check: have `RunHandle.wait` raise if the run did not succeed.
+            run_id: as for `run`.
+            on_failure: as for `run`.
+            timeout: as for `run`.
 
         Raises:
             ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
             SerializationError: a task has to travel to another process, and cannot.
+            RunConflictError: as for `run`.
         """
-        return self.begin(workflow, inputs, check=check, wait=False)
+        return self.begin(workflow, inputs, options(check, run_id, on_failure, timeout), wait=False)
 
     @overload
-    def run(self, workflow: Workflow[None, R], inputs: None = None, *, check: bool = True) -> Run[R]: ...
+    def run(
+        self,
+        workflow: Workflow[None, R],
+        inputs: None = None,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> Run[R]: ...
     @overload
-    def run(self, workflow: Workflow[M, R], inputs: M, *, check: bool = True) -> Run[R]: ...
-    def run(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> Run[Any]:
+    def run(
+        self,
+        workflow: Workflow[M, R],
+        inputs: M,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> Run[R]: ...
+    def run(
+        self,
+        workflow: Workflow[Any, Any],
+        inputs: Any = None,
+        *,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> Run[Any]:
         """Run to the end.
 
         Args:
             workflow: what to run.
             inputs: an instance of the workflow's input model; None if it has none.
             check: raise if the run did not succeed; otherwise look at ``run.state``.
+            run_id: a name of your own for the run, in the runner's store. Running again under the same name with the
+                same inputs gives the same run: its results if it has ended, the rest of it if it was interrupted.
+            on_failure: ``continue`` with what does not need the failed task, or ``stop``: start nothing more.
+            timeout: seconds the whole run may take.
 
         Raises:
             RunFailedError: tasks failed; its cause is the task's own exception, or a group of several.
             RunCancelledError: the run was cancelled.
+            RunTimeoutError: the run took longer than its timeout.
+            RunConflictError: the name is that of a run with other inputs, or of one that another process runs now.
             ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
+            StoreError: the runner's store cannot be read or written.
         """
-        return self.begin(workflow, inputs, check=check, wait=True).wait()
+        return self.begin(workflow, inputs, options(check, run_id, on_failure, timeout), wait=True).wait()
 
     @abstractmethod
-    def begin(self, workflow: Workflow[Any, Any], inputs: Any, *, check: bool, wait: bool) -> RunHandle[Any]:
+    def begin(self, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions, *, wait: bool) -> RunHandle[Any]:
         """Begin a run: all that a runner has to define.
 
         Args:
             workflow: what to run.
             inputs: as for `run`.
-            check: as for `run`.
+            options: everything else that `run` takes.
             wait: the caller waits for the end at once, so the run may use its thread, and should return at the end.
         """
+
+    @overload
+    def resume(
+        self, run_id: str, workflow: Workflow[Any, R], *, changed: Changed = "refuse", check: bool = True
+    ) -> Run[R]: ...
+    @overload
+    def resume(
+        self, run_id: str, workflow: None = None, *, changed: Changed = "refuse", check: bool = True
+    ) -> Run[Any]: ...
+    def resume(
+        self,
+        run_id: str,
+        workflow: Workflow[Any, Any] | None = None,
+        *,
+        changed: Changed = "refuse",
+        check: bool = True,
+    ) -> Run[Any]:
+        """Go on with a run that was interrupted, cancelled, timed out or failed; what succeeded does not run again.
+
+        Args:
+            run_id: the run, by its id or an unambiguous start of it.
+            workflow: the workflow as it is now; by default as the run was begun with, where functions that can be
+                imported are those of today.
+            changed: if the code or the inputs of tasks that succeeded changed since: ``refuse`` and name them, ``keep``
+                their results all the same, or ``rerun`` them and what depends on them.
+            check: raise if the run does not succeed.
+
+        Raises:
+            WorkflowChangedError: tasks changed, and ``changed`` is ``refuse``.
+            RunConflictError: another process runs it now.
+            StoreError: there is no such run, or the store cannot be read.
+            ConfigurationError: this runner keeps no runs.
+        """
+        raise ConfigurationError(f"{self!r} keeps no runs, so it has none to resume")

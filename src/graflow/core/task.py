@@ -24,11 +24,12 @@ from typing import (
 from graflow.core._definition import UNBOUND, Definition, Extra, check_callable
 from graflow.core._inputs import ATOMS, prepare, prepare_extra, same_extra, same_input, spelling
 from graflow.core._recording import RECORDER
-from graflow.core.placeholder import Placeholder, make_placeholder
+from graflow.core.placeholder import OUTCOME, Placeholder, make_placeholder
 from graflow.errors import InvalidTaskError, InvalidTaskIdError, WiringError
 
 if TYPE_CHECKING:
     from graflow.core.block import Block
+    from graflow.core.outcome import Outcome
     from graflow.core.policy import Policy
 
 P = ParamSpec("P")
@@ -111,6 +112,14 @@ class Task(_TaskFields, Generic[P, R_co]):
         """A placeholder for the result, typed as the result."""
         return cast(R_co, make_placeholder(self))
 
+    @property
+    def outcome(self) -> Outcome[R_co]:
+        """A placeholder for how the task ends: `Ok`, `Failed` or `Skipped`.
+
+        A task that takes it runs however this one ended, unless it also takes the result or is ordered after it.
+        """
+        return cast("Outcome[R_co]", make_placeholder(self, OUTCOME))
+
     # ── making new tasks ────────────────────────────────────────────────────────────────────────────────────────
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Task[[], R_co]:
@@ -166,7 +175,7 @@ class Task(_TaskFields, Generic[P, R_co]):
         Raises:
             ConfigurationError: a policy is unknown or has an impossible value.
         """
-        own = self._policy.model_dump(exclude_unset=True) if self._policy is not None else {}
+        own = dict(self._policy) if self._policy is not None else {}
         new = make_task(
             self._id, self._definition, self._bound, self._extra, self._edges, _policy(self._id, {**own, **policy})
         )
@@ -324,7 +333,7 @@ def changed(
 
 
 def _policy(owner: str, fields: dict[str, Any]) -> Policy | None:
-    if not any(value is not None for value in fields.values()):
+    if not fields:
         return None
     from graflow.core.policy import make_policy
 

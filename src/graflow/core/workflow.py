@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -18,9 +19,8 @@ from typing import (
 )
 
 from graflow.core import _ports
-from graflow.core._definition import NESTED_ATTRIBUTE
 from graflow.core._inputs import same_extra, same_input
-from graflow.core._nesting import expand, moved
+from graflow.core._nesting import as_function, expand, moved
 from graflow.core._recording import RECORDER
 from graflow.core._structure import Structure, arrange, link, sort
 from graflow.core.checks import Mention, check_returns, checked, end_stage, legal_ids
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from graflow.core._diff import WorkflowDiff
+    from graflow.core._options import OnFailure
     from graflow.core.builder import WorkflowBuilder
     from graflow.core.plan import Plan
     from graflow.core.run import Run, Runner
@@ -207,7 +208,7 @@ class Workflow(Generic[In, R_co]):
         In the workflow around it the inner tasks appear as ``id/inner`` and run side by side with the others.
         """
         if self._as_function is None:
-            object.__setattr__(self, "_as_function", _as_function(self))
+            object.__setattr__(self, "_as_function", as_function(self))
         return Task(id, cast(Any, self._as_function))
 
     def renamed(self, prefix: str) -> Self:
@@ -233,19 +234,36 @@ class Workflow(Generic[In, R_co]):
         return cast("Plan", self._plan)
 
     @overload
-    def run(self: Workflow[None, S], *, runner: Runner | None = None, check: bool = True) -> Run[S]: ...
+    def run(
+        self: Workflow[None, S],
+        *,
+        runner: Runner | None = None,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> Run[S]: ...
     @overload
-    def run(self: Workflow[M, S], inputs: M, *, runner: Runner | None = None, check: bool = True) -> Run[S]: ...
-    def run(self, inputs: Any = None, *, runner: Runner | None = None, check: bool = True) -> Run[Any]:
-        """Run to the end; see `graflow.Runner.run`.
+    def run(
+        self: Workflow[M, S],
+        inputs: M,
+        *,
+        runner: Runner | None = None,
+        check: bool = True,
+        run_id: str | None = None,
+        on_failure: OnFailure = "continue",
+        timeout: float | timedelta | None = None,
+    ) -> Run[S]: ...
+    def run(self, inputs: Any = None, *, runner: Runner | None = None, **how: Any) -> Run[Any]:
+        """Run to the end.
 
         Args:
             inputs: an instance of the input model.
             runner: where to run; `LocalRunner` by default.
-            check: raise if the run did not succeed.
+            how: ``check``, ``run_id``, ``on_failure`` and ``timeout``, as for `graflow.Runner.run`.
         """
         chosen = runner if runner is not None else _ports.default_runner()
-        return chosen.run(cast("Workflow[Any, Any]", self), inputs, check=check)
+        return chosen.run(cast("Workflow[Any, Any]", self), inputs, **how)
 
     # ── being a value ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,6 +282,7 @@ class Workflow(Generic[In, R_co]):
             and self._returns == other._returns
             and mine.index == theirs.index
             and mine.reads[: len(mine.tasks)] == theirs.reads[: len(theirs.tasks)]
+            and mine.tolerated == theirs.tolerated
             and all(map(_same_task, mine.tasks, theirs.tasks))
             and _same_order(mine, theirs)
         )
@@ -363,28 +382,3 @@ def check_name(name: object) -> None:
     """Refuse a workflow without a name."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"a workflow needs a name, not {name!r}")
-
-
-def _as_function(workflow: Workflow[Any, Any]) -> Any:
-    """A plain function that runs the workflow, for `Workflow.as_task` and for calling ``.fn``."""
-    runner = _ports.inline_runner
-
-    run_nested: Any
-    if workflow._model is None:
-
-        def run_without() -> Any:
-            return runner().run(workflow).value
-
-        run_nested = run_without
-    else:
-
-        def run_with(inputs: Any) -> Any:
-            return runner().run(workflow, inputs).value
-
-        run_with.__annotations__["inputs"] = workflow._model
-        run_nested = run_with
-    returned = workflow._structure.tasks[workflow._structure.index[workflow._returns]] if workflow._returns else None
-    run_nested.__annotations__["return"] = returned._definition.hints.result if returned is not None else type(None)
-    run_nested.__name__ = run_nested.__qualname__ = workflow.name
-    setattr(run_nested, NESTED_ATTRIBUTE, workflow)
-    return run_nested

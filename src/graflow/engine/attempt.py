@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graflow.core.block import Block
 from graflow.core.builder import WorkflowBuilder
@@ -14,9 +14,6 @@ from graflow.core.placeholder import Placeholder
 from graflow.core.plan import Recipe
 from graflow.core.task import Task
 from graflow.errors import ResultUnavailableError, TaskResultError
-
-if TYPE_CHECKING:
-    from graflow.core.plan import Plan
 
 #: What a task returns by mistake: the definition of work in place of its result.
 DEFINITIONS: frozenset[type] = frozenset({Task, Placeholder, Group, WorkflowBuilder, Block})
@@ -42,35 +39,6 @@ def arguments(recipe: tuple[int, ...] | Recipe, slots: Sequence[Any]) -> tuple[S
     if isinstance(recipe, Recipe):
         return recipe.arguments(slots)
     return [slots[slot] for slot in recipe], {}
-
-
-class LocalAttempt:
-    """The context of the attempt that one worker runs: which task, and the results it may read.
-
-    One object serves all attempts of a thread in turn; only ``index`` changes.
-    """
-
-    __slots__ = ("_plan", "_readable", "_result", "index")
-
-    def __init__(self, plan: Plan, result: Callable[[int], Any], index: int = -1) -> None:
-        self._plan = plan
-        self._result = result
-        self._readable: tuple[int, frozenset[int]] = (-1, frozenset())
-        self.index = index
-
-    def knows(self, id: str) -> bool:
-        """Is there a task of this id?"""
-        return id in self._plan.index
-
-    def result_of(self, id: str) -> Any:
-        """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
-        plan, reader = self._plan, self._plan.ids[self.index]
-        i = plan.index.get(id)
-        if self._readable[0] != self.index:  # once for each task that reads: gates are flattened here
-            self._readable = self.index, frozenset(plan.workflow._structure.task_upstream(self.index))
-        if i is None or i not in self._readable[1]:
-            raise no_upstream(reader, id, known=i is not None)
-        return self._result(i)
 
 
 def no_upstream(reader: str, id: str, *, known: bool) -> ResultUnavailableError:

@@ -21,7 +21,8 @@ from typing import Any, Final, NamedTuple
 
 import cloudpickle
 
-from graflow.engine._kinds import type_name
+from graflow.core._class_names import class_names
+from graflow.core.outcome import Failed
 from graflow.engine.attempt import exact, said
 from graflow.errors import RemoteError, SerializationError
 
@@ -31,14 +32,11 @@ PROTOCOL: Final = 5
 Reduction = tuple[Any, ...]
 """What ``__reduce__`` gives: a callable, its arguments, and optionally state, items and a way to set the state."""
 
-_STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _IO_BASE: Final = io.IOBase.__mro__[1]  # the C base: unlike io.IOBase it is no ABC, so isinstance stays cheap
 _BUFFERED: Final = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 _FILES: Final = (io.FileIO, io.TextIOWrapper, *_BUFFERED)
 _HANDLES: Final = {"ctypes": ("CDLL", "PyDLL"), "multiprocessing.connection": ("Connection", "PipeConnection")}
 """Classes that pickle the bare number of a handle, by module: in another process it names something else."""
-
-_MAIN: Final = ("__main__", "__mp_main__")
 
 
 def _look_up(module: ModuleType, qualname: str) -> Any:
@@ -73,7 +71,7 @@ def carry_by_value(module: ModuleType) -> None:
 def _task_address(fn: FunctionType) -> tuple[str, str] | None:
     """The module and name under which another process finds the task that holds this function."""
     module = sys.modules.get(fn.__module__)
-    if module is None or fn.__module__ in _MAIN or "<locals>" in fn.__qualname__:
+    if module is None or fn.__module__ in ("__main__", "__mp_main__") or "<locals>" in fn.__qualname__:
         return None
     found = _look_up(module, fn.__qualname__)
     if found is None or found is fn or not _is_task_of(found, fn) or _by_value(fn.__module__):
@@ -105,8 +103,10 @@ class Pickler(cloudpickle.Pickler):
             address = _task_address(obj)
             if address is not None:
                 return _task_function, address
+        elif type(obj) is Failed:  # its error comes back as that of a task does
+            return _failed, (dump_exception(obj.error),)
         elif isinstance(obj, _IO_BASE):
-            for name in _STREAMS:
+            for name in ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"):
                 if obj is getattr(sys, name, None):
                     return getattr, (sys, name)
             if isinstance(obj, _FILES):
@@ -124,8 +124,7 @@ class Pickler(cloudpickle.Pickler):
 class _Scale:
     """A file that keeps nothing but the number of bytes written."""
 
-    def __init__(self) -> None:
-        self.size = 0
+    size = 0
 
     def write(self, data: bytes) -> None:
         self.size += memoryview(data).nbytes
@@ -144,9 +143,9 @@ class _ShallowPickler(Pickler):
 
 
 def _write(obj: Any) -> bytes:
-    with io.BytesIO() as file:
-        Pickler(file).dump(obj)
-        return file.getvalue()
+    file = io.BytesIO()
+    Pickler(file).dump(obj)
+    return file.getvalue()
 
 
 def dumps(obj: Any) -> bytes:
@@ -174,9 +173,8 @@ def loads(data: bytes) -> Any:
     try:
         return pickle.loads(data)
     except Exception as error:  # unpickling calls constructors, which may raise anything
-        hint = ""
-        if isinstance(error, ImportError | AttributeError | LookupError):
-            hint = "; is the same version of the code installed in this process?"
+        lacks = isinstance(error, ImportError | AttributeError | LookupError)
+        hint = "; is the same version of the code installed in this process?" if lacks else ""
         message = f"cannot rebuild a value from {len(data)} bytes: {type(error).__name__}: {said(error)}{hint}"
         raise SerializationError(message) from error
 
@@ -224,8 +222,7 @@ def reduction(obj: Any) -> Reduction | None:
         kind: type = type(obj)
         reducer: Any = pickler.dispatch_table.get(kind)
         reduced = reducer(obj) if reducer is not None else obj.__reduce_ex__(PROTOCOL)
-    is_global: bool = isinstance(reduced, str)  # the name of a global
-    return None if is_global else reduced
+    return None if isinstance(reduced, str) else reduced  # the name of a global
 
 
 # -- exceptions -------------------------------------------------------------------------------------------------------
@@ -239,7 +236,7 @@ class _Packed(NamedTuple):
     """One exception of a chain; other exceptions are named by their place in the chain."""
 
     body: bytes | None  # None: could not be pickled
-    type_name: str
+    bases: tuple[str, ...]  # the names of its classes, its own first
     message: str
     notes: list[str]
     loss: str
@@ -258,9 +255,8 @@ def dump_exception(exc: BaseException) -> bytes:
     chain = _chain(exc)
     places = {id(link): place for place, link in enumerate(chain)}
     packed = [_pack(link, places) for link in chain]
-    origin = ""
-    if not any(note.startswith(_ORIGIN) for note in packed[0].notes):  # else it came from yet another process
-        origin = f"{_ORIGIN}{os.getpid()}:\n{_traceback_text(exc)}"
+    is_told = any(note.startswith(_ORIGIN) for note in packed[0].notes)  # it came from yet another process
+    origin = "" if is_told else f"{_ORIGIN}{os.getpid()}:\n{_traceback_text(exc)}"
     return pickle.dumps((origin, packed), PROTOCOL)
 
 
@@ -268,7 +264,7 @@ def load_exception(data: bytes) -> BaseException:
     """Rebuild what ``dump_exception`` packed, with the text of its traceback as a note.
 
     Never raises: what cannot be rebuilt (its class is unknown here, its constructor does not take its arguments) comes
-    back as a ``RemoteError`` with the name of the type, the message and the notes.
+    back as a ``RemoteError`` with the names of its classes, the message and the notes.
     """
     try:
         origin, packed = pickle.loads(data)
@@ -284,6 +280,10 @@ def load_exception(data: bytes) -> BaseException:
         return rebuilt[0]
     except Exception as error:  # noqa: BLE001 - whoever reads an error must not meet another one
         return RemoteError("unknown", f"an exception whose {len(data)} bytes cannot be read: {said(error)}")
+
+
+def _failed(data: bytes) -> Failed:
+    return Failed(load_exception(data))
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
@@ -322,7 +322,7 @@ def _pack(exc: BaseException, places: Mapping[int, int]) -> _Packed:
         loss = f"it cannot be pickled: {type(error).__name__}: {said(error)}"
     return _Packed(
         body=body,
-        type_name=type_name(exc),
+        bases=class_names(type(exc)),
         message=said(exc),
         notes=_notes(exc),
         loss=loss,
@@ -358,7 +358,7 @@ def _rebuild(place: int, packed: Sequence[_Packed], rebuilt: dict[int, BaseExcep
         loss = f"{type(error).__name__}: {said(error)}"
         exc = None
     if not isinstance(exc, BaseException):
-        exc = RemoteError(one.type_name, one.message)
+        exc = RemoteError(one.bases[0], one.message, one.bases)
         for note in (*one.notes, f"the exception itself could not be rebuilt here: {loss}"):
             _note(exc, note)
     rebuilt[place] = exc
@@ -397,4 +397,4 @@ def _traceback_text(exc: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(exc))
     except Exception:  # noqa: BLE001 - formatting calls __str__ of everything in the chain
-        return f"{type_name(exc)}: {said(exc)} (its traceback could not be formatted)"
+        return f"{class_names(type(exc))[0]}: {said(exc)} (its traceback could not be formatted)"

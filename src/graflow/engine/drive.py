@@ -1,52 +1,26 @@
-"""One run under way: the machine, the results, the times, and who listens.
-
-Workers advance it themselves: each takes a task, runs it, and commits its end, under one lock. There is no loop that
-hands tasks out.
-"""
+"""One run under way: workers advance it themselves, under one lock; there is no loop that hands tasks out."""
 
 from __future__ import annotations
 
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from graflow.core.outcome import Failed, Ok, Skipped
+from graflow.core._options import RunOptions
+from graflow.core.outcome import Failed, Ok
 from graflow.core.plan import Plan
-from graflow.core.run import RunState, TaskRecord
-from graflow.engine.attempt import said
-from graflow.engine.events import (
-    CancelRequested,
-    Event,
-    RunFinished,
-    RunStarted,
-    TaskCancelled,
-    TaskFailed,
-    TaskSkipped,
-    TaskStarted,
-    TaskSucceeded,
-)
-from graflow.engine.machine import CANCELLED, FAILED, RUNNING, SKIPPED, STATES, SUCCEEDED, Machine
-from graflow.errors import ResultUnavailableError
+from graflow.core.run import AttemptRecord, Origin, TaskState
+from graflow.engine.clock import Clock
+from graflow.engine.events import CancelRequested, Event, RunFinished, TaskProgress, TaskStarted, TaskSucceeded
+from graflow.engine.history import failed_event, history, passive_end, passive_event, retrying_event
+from graflow.engine.ledger import PENDING, RELEASED, Keep, Ledger, readers
+from graflow.engine.machine import Machine
+from graflow.engine.rules import AGAIN, FAILED, FINAL, RETRYING, RUNNING, SUCCEEDED, rules_of
+from graflow.errors import CacheKeyError, TaskResultError, TaskTimeoutError
 
-Keep = Literal["all", "returns"]
-
-
-class _Released:
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "RELEASED"
-
-
-#: In the slot of a result that nobody can need any more.
-RELEASED: Final = _Released()
-#: In the slot of a result that does not exist yet.
-PENDING: Final = object()
-
-clock = time.perf_counter
+if TYPE_CHECKING:
+    from graflow.engine.journal import Ended, Journal
 
 _LOOK_UP_SECONDS: Final = 0.2
 
@@ -60,7 +34,7 @@ def owned(lock: Any) -> bool:
     return bool(lock._is_owned())
 
 
-class Execution:
+class Execution(Ledger):
     """The state of one run, shared by its workers.
 
     Args:
@@ -68,76 +42,140 @@ class Execution:
         inputs: the workflow's inputs.
         lanes: per task, the number of the lane of workers that takes it.
         keep: ``all`` results until the end, or only those that are ``returns`` or still to be read.
+        options: how to run it.
+        clock: tells the time.
 
     Attributes:
         lock: guards everything here.
-        slots: results, inputs and constants; see `graflow.core.plan`.
         done: set when the run has ended.
-        fatal: an error in graflow itself that ended the run before its time.
+        watched: somebody has to be told when a task starts.
+        journal: keeps what happens; None where nobody does.
+        overrun: says of a task whose attempt took too long what becomes of it.
+
+    Raises:
+        ConfigurationError: the policies of tasks contradict each other.
     """
 
-    def __init__(self, plan: Plan, inputs: Any, lanes: bytes, keep: Keep) -> None:
-        n = len(plan.ids)
-        self.id = str(uuid.uuid4())
-        self.plan = plan
-        self.machine = Machine(n, plan.upstream, plan.downstream, lanes)
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Any,
+        lanes: bytes,
+        keep: Keep = "all",
+        options: RunOptions = RunOptions(),  # noqa: B008  # frozen
+        clock: Clock | None = None,
+    ) -> None:
+        id = options.run_id or str(uuid.uuid4())
+        rules, limits = rules_of(plan, id)
+        machine = Machine(
+            len(plan.ids),
+            plan.upstream,
+            plan.downstream,
+            lanes,
+            rules=rules,
+            limits=limits,
+            tolerated=plan.tolerated,
+            returns=plan.returns,
+            stop_on_failure=options.on_failure == "stop",
+        )
+        super().__init__(id, plan, inputs, machine)
+        self.options = options
+        self.clock = clock or Clock()
         self.lock = threading.RLock()
         self.done = threading.Event()
-        self.slots: list[Any] = [PENDING] * plan.inputs_slot
-        self.slots.append(inputs)
-        self.slots.extend(plan.constants)
-        self.errors: dict[int, BaseException] = {}
-        self.started = [0.0] * n
-        self.ended = [0.0] * n
-        self.worker = [0] * n
-        self.workers: list[str] = [""]
-        self.epoch = time.time() - clock()
-        self.began = clock()
-        self.fatal: BaseException | None = None
+        self.epoch = self.clock.wall() - self.clock.now()
+        self.began = self.clock.now()
         self.finished_at: float | None = None
-        self.cancelled_at = 0.0
-        self.readers: list[int] | None = _readers(plan) if keep == "returns" else None
-        self.watched = False
+        self.closed_at = 0.0
+        self.readers: list[int] | None = readers(plan) if keep == "returns" else None
+        self.watched = self._attentive = False
+        self._past: list[Ended] | None = None
+        self.journal: Journal | None = None
+        self.overrun: Callable[[int], str] = lambda i: ""
+        self._outcomes: Mapping[int, int] = plan.outcome_slots
+        self._passive: list[tuple[int, int]] = []
         self._listeners: list[Callable[[Event | None], None]] = []
         self._on_end: list[Callable[[], None]] = []
 
     # ── what workers do; with the lock held ─────────────────────────────────────────────────────────────────────
 
-    def commit(self, i: int, value: Any, now: float) -> None:
-        """A task succeeded."""
+    def announce(self, i: int) -> None:
+        """A task was taken; tell those who want to know."""
+        if self._listeners:
+            at, worker = self.epoch + self.started[i], self.workers[self.worker[i]]
+            self._emit(TaskStarted(self.plan.ids[i], self.machine.attempts[i], at, worker))
+
+    def commit(
+        self, i: int, attempt: int, value: Any, now: float, payload: Any = None, source: Origin | None = None
+    ) -> None:
+        """An attempt succeeded. News of an attempt that is not the current one changes nothing."""
+        machine = self.machine
+        if not machine.succeeded(i, attempt):
+            return
         self.ended[i] = now
         self.slots[i] = value
-        machine = self.machine
-        counts = machine.succeeded(i, machine.attempts[i])
-        if self.readers is not None and counts:
+        if self._attentive or source is not None:
+            self._attend(i, attempt, value, now, payload, source)
+        elif self._past is not None:
+            self._past.append((i, attempt, SUCCEEDED, self.started[i], now, self.worker[i], payload, None))
+        if not machine.open:
+            self._finish(now)
+
+    def _attend(self, i: int, attempt: int, value: Any, now: float, payload: Any, source: Origin | None) -> None:
+        """Somebody has to be told of a success, beyond the machine."""
+        if self._outcomes and i in self._outcomes:
+            self.slots[self._outcomes[i]] = Ok(value)
+        if source is not None:
+            self.sources[i] = source
+        if self.readers is not None:
             self._release(i)
+        if self.journal is not None:
+            self.journal.past.append((i, attempt, SUCCEEDED, self.started[i], now, self.worker[i], payload, None))
         if self._listeners:
-            self._emit(TaskSucceeded(self.plan.ids[i], machine.attempts[i], self.epoch + now, now - self.started[i]))
-        if not machine.open:
-            self._finish(now)
+            took, at = now - self.started[i], self.epoch + now
+            self._emit(TaskSucceeded(self.plan.ids[i], attempt, at, took, source or "run"))
 
-    def commit_failure(self, i: int, error: BaseException, now: float) -> None:
-        """A task failed for good."""
-        self.ended[i] = now
-        self.errors[i] = error
+    def commit_failure(self, i: int, attempt: int, error: BaseException, now: float) -> None:
+        """An attempt failed. News of an attempt that is not the current one changes nothing."""
         machine = self.machine
-        if self._listeners:  # before the machine skips what follows from it
-            self._emit(self._failed_event(i))
-        before = len(machine.skipped_for)
-        machine.failed_for_good(i, machine.attempts[i])
-        if self.readers is not None:
-            self._release(i, *islice(reversed(machine.skipped_for), len(machine.skipped_for) - before))
-        if not machine.open:
-            self._finish(now)
+        verdict = machine.attempt_failed(i, attempt, now, again=self._is_retried(i, error))
+        if verdict == AGAIN:
+            self._again(i, attempt, error, now)
+        elif verdict == FINAL:
+            self.ended[i] = now
+            self.errors[i] = error
+            if self._outcomes and i in self._outcomes:
+                self.slots[self._outcomes[i]] = Failed(error)
+            if machine.stopped_for == i:
+                self.closed_at = now
+            self._write_down(i, attempt, FAILED, error)
+            if self._listeners:
+                self._emit(failed_event(self, i))
+            self._tell_passive(i)
+            if not machine.open:
+                self._finish(now)
+            elif machine.stopped_for == i:
+                self._call_ended()
 
-    def commit_cancelled(self, i: int, now: float) -> None:
-        """A running task gave up because the run was cancelled."""
-        self.ended[i] = now
-        self.machine.gave_up(i, self.machine.attempts[i])
-        if self.readers is not None:
-            self._release(i)
+    def commit_cancelled(self, i: int, attempt: int, now: float) -> None:
+        """A running attempt gave up because the run was called off."""
+        if self.is_current(i, attempt):
+            self.ended[i] = now
+            self.machine.gave_up(i, attempt)
+            self._tell_passive()
         if not self.machine.open:
             self._finish(now)
+
+    def progressed(self, i: int, attempt: int, done: float, total: float | None) -> None:
+        """A body told how far it is."""
+        with self.lock:
+            if self._listeners and self.is_current(i, attempt):
+                at = self.epoch + self.clock.now()
+                self._emit(TaskProgress(self.plan.ids[i], attempt, done, total, at))
+
+    def is_current(self, i: int, attempt: int) -> bool:
+        """Is this the attempt whose end will count?"""
+        return self.machine.states[i] == RUNNING and self.machine.attempts[i] == attempt
 
     def add_worker(self, name: str) -> int:
         """Give a worker a number for the records."""
@@ -145,16 +183,50 @@ class Execution:
             self.workers.append(name)
             return len(self.workers) - 1
 
-    def announce(self, i: int) -> None:
-        """Tell listeners that a task started."""
-        self._emit(
-            TaskStarted(
-                self.plan.ids[i],
-                self.machine.attempts[i],
-                self.epoch + self.started[i],
-                self.workers[self.worker[i]],
-            )
+    def _is_retried(self, i: int, error: BaseException) -> bool:
+        policy = self.plan.policies.get(i)
+        return (
+            policy is not None
+            and policy.retry is not None
+            and not isinstance(error, CacheKeyError | TaskResultError)  # another attempt would end the same
+            and policy.retry.covers(error)
         )
+
+    def _again(self, i: int, attempt: int, error: BaseException, now: float) -> None:
+        failed = AttemptRecord(
+            attempt,
+            TaskState.FAILED,
+            self.epoch + self.started[i],
+            max(0.0, now - self.started[i]),
+            self.workers[self.worker[i]] or None,
+            error,
+        )
+        self.past.setdefault(i, []).append(failed)
+        self.ended[i] = now
+        self._write_down(i, attempt, RETRYING, error)
+        if self._listeners:
+            due = self.machine.retry_at(i)
+            self._emit(retrying_event(self, i, failed, now if due is None else due))
+        self.ended[i] = 0.0
+
+    def _write_down(self, i: int, attempt: int, state: int, error: BaseException | None) -> None:
+        if self.journal is not None:
+            times = self.started[i], self.ended[i]
+            self.journal.past.append((i, attempt, state, *times, self.worker[i], None, error))
+
+    def _tell_passive(self, *ended: int) -> None:
+        """Tasks ended by the machine's rules alone: keep the books, and tell those who want to know."""
+        passive, self._passive = self._passive, []
+        for i, state in passive:
+            if self._outcomes and i in self._outcomes:
+                self.slots[self._outcomes[i]] = self.outcome(i)
+            if not self.ended[i]:
+                self.ended[i] = passive_end(self, i, state)
+            self._write_down(i, self.machine.attempts[i], state, None)
+            if self._listeners:
+                self._emit(passive_event(self, i, state))
+        if self.readers is not None:
+            self._release(*ended, *(i for i, _ in passive))
 
     def _finish(self, now: float) -> None:
         """Tell everybody that the run has ended. May be done again, for Ctrl-C can strike in the middle."""
@@ -164,6 +236,9 @@ class Execution:
         self.done.set()
         while self._listeners:
             self._listeners.pop()(None)
+        self._call_ended()
+
+    def _call_ended(self) -> None:
         for call in self._on_end:
             call()
 
@@ -173,40 +248,89 @@ class Execution:
         for i in ended:
             for u in self.plan.workflow._structure.task_upstream(i):
                 self.readers[u] -= 1
-                if not self.readers[u] and self.slots[u] is not PENDING:
-                    self.slots[u] = RELEASED
-            if not self.readers[i] and self.slots[i] is not PENDING:
-                self.slots[i] = RELEASED
+                if not self.readers[u]:
+                    self._forget(u)
+            if not self.readers[i]:
+                self._forget(i)
+
+    def _forget(self, i: int) -> None:
+        for slot in (i, self._outcomes.get(i)):
+            if slot is not None and self.slots[slot] is not PENDING:
+                self.slots[slot] = RELEASED
 
     # ── starting, ending ────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Make the roots ready."""
         with self.lock:
-            self.began = clock()
+            self.began = self.clock.now()
+            self._attentive = self._attentive or bool(self._outcomes) or self.readers is not None
+            if self.journal is not None:
+                self._past = self.journal.past
+            if self._attentive or self.journal is not None:
+                self.machine.listener = self._note_passive
             self.machine.start()
             if not self.machine.open:
                 self._finish(self.began)
 
+    def give(self, i: int, value: Any) -> None:
+        """Before the start: take this for the result of a task, in place of running it."""
+        self.machine.known(i, 0)
+        self.slots[i] = value
+        if i in self._outcomes:
+            self.slots[self._outcomes[i]] = Ok(value)
+
     def cancel(self, reason: str) -> None:
         """Start nothing more."""
         with self.lock:
-            now = clock()
+            now = self.clock.now()
             if not self.machine.open:
                 self._finish(now)  # if it was interrupted half-way
                 return
             if self.machine.cancel_reason is not None:
                 return
-            self.cancelled_at = now
+            if not self.machine.closed:
+                self.closed_at = now
             self._emit(CancelRequested(reason, self.epoch + now))
             self.machine.cancel(reason)
-            if self.readers is not None:
-                states = self.machine.states
-                self._release(*(i for i in range(len(self.plan.ids)) if states[i] == CANCELLED))
+            self._tell_passive()
             if not self.machine.open:
                 self._finish(now)
-            for call in self._on_end:
-                call()
+            self._call_ended()
+
+    @property
+    def next_due(self) -> float | None:
+        """When `tick` has something to do; None if nothing is planned. With the lock held."""
+        due, timeout = self.machine.next_due, self.options.timeout
+        if timeout is None:
+            return due
+        return min(self.began + timeout, due) if due is not None else self.began + timeout
+
+    def tick(self, now: float) -> Sequence[tuple[int, int]]:
+        """Time has passed. With the lock held.
+
+        Returns:
+            the attempts that count no more, (task, number), to be ended as far as that is possible.
+        """
+        machine, timeout = self.machine, self.options.timeout
+        if timeout is not None and now >= self.began + timeout and machine.open:
+            left = [(i, machine.attempts[i]) for i in machine.running()]
+            self.closed_at = now
+            for i, _ in left:
+                self.ended[i] = now
+            machine.expire()
+            self._tell_passive()
+            self._finish(now)
+            return left
+        overdue = [(i, machine.attempts[i]) for i in machine.tick(now)]
+        for i, attempt in overdue:
+            seconds = self.plan.policies[i].timeout
+            error = TaskTimeoutError(
+                f"attempt {attempt} of task {self.plan.ids[i]!r} took longer than its timeout of {seconds:g} s"
+                f"{self.overrun(i)}"
+            )
+            self.commit_failure(i, attempt, error, now)
+        return overdue
 
     def abort(self, fatal: BaseException) -> None:
         """Graflow itself failed: end the run with that, whatever state it is in."""
@@ -218,8 +342,8 @@ class Execution:
             self.done.set()
             while self._listeners:
                 self._listeners.pop()(None)
-            for call in self._on_end if held else ():
-                call()
+            if held:
+                self._call_ended()
         finally:
             if held:
                 self.lock.release()
@@ -230,6 +354,8 @@ class Execution:
             self._on_end.clear()
             self._listeners.clear()
             self.machine.listener = None
+            self.journal = self._past = None
+            self.overrun = lambda i: ""
 
     def wait(self) -> None:
         """Wait for the end of the run.
@@ -240,7 +366,7 @@ class Execution:
             pass
 
     def on_end(self, call: Callable[[], None]) -> None:
-        """Have something called when the run ends or is cancelled; with the lock held."""
+        """Have something called when the run ends or is called off; with the lock held."""
         with self.lock:
             self._on_end.append(call)
             if self.done.is_set() or not self.machine.open:
@@ -254,133 +380,18 @@ class Execution:
         What has happened already is told from the records, in the order of its time.
         """
         with self.lock:
-            for event in self._history():
+            for event in history(self):
                 listener(event)
             if self.done.is_set():
                 listener(None)
                 return
             self._listeners.append(listener)
-            self.machine.listener = self._tell
-            self.watched = True
+            self.machine.listener = self._note_passive
+            self._attentive = self.watched = True
 
-    def _tell(self, i: int, state: int) -> None:
-        self._emit(self._passive_event(i, state))
-
-    def _passive_event(self, i: int, state: int) -> Event:
-        """A task ended without a result or an error of its own."""
-        id, at = self.plan.ids[i], self.epoch + self._passive_end(i, state)
-        return TaskSkipped(id, self.reason(i) or "", at) if state == SKIPPED else TaskCancelled(id, at)
-
-    def _passive_end(self, i: int, state: int) -> float:
-        if state == SKIPPED:
-            return self.ended[self.machine.skipped_for[i]]
-        return self.ended[i] if self.machine.attempts[i] else self.cancelled_at
+    def _note_passive(self, i: int, state: int) -> None:
+        self._passive.append((i, state))
 
     def _emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
-
-    def _failed_event(self, i: int) -> TaskFailed:
-        end, start = self.ended[i], self.started[i]
-        return TaskFailed(self.plan.ids[i], self.machine.attempts[i], self.epoch + end, end - start, self.errors[i])
-
-    def _history(self) -> Iterator[Event]:
-        # Sorted by time, and where the clock stood still by plan order: an upstream ends before its downstream starts.
-        past: list[tuple[float, int, Event]] = [(self.began, -1, RunStarted(self.id, self.epoch + self.began))]
-        machine, ids = self.machine, self.plan.ids
-        for place, i in enumerate(self.plan.order):
-            if i >= len(ids) or machine.states[i] < RUNNING:
-                continue
-            end, state, attempt = self.ended[i], machine.states[i], machine.attempts[i]
-            start, worker = self.started[i], self.workers[self.worker[i]]
-            if attempt:
-                past.append((start, place, TaskStarted(ids[i], attempt, self.epoch + start, worker)))
-            if state == SUCCEEDED:
-                past.append((end, place, TaskSucceeded(ids[i], attempt, self.epoch + end, end - start)))
-            elif state == FAILED:
-                past.append((end, place, self._failed_event(i)))
-            elif state != RUNNING:
-                past.append((self._passive_end(i, state), place, self._passive_event(i, state)))
-        if machine.cancel_reason is not None:
-            at = self.cancelled_at
-            past.append((at, -1, CancelRequested(machine.cancel_reason, self.epoch + at)))
-        if self.finished_at is not None:
-            at = self.finished_at
-            past.append((at, len(self.plan.order), RunFinished(self.id, machine.outcome, self.epoch + at)))
-        past.sort(key=lambda entry: entry[:2])
-        return (event for _, _, event in past)
-
-    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def state(self) -> RunState:
-        """Where the run stands."""
-        return RunState.FAILED if self.fatal is not None else self.machine.outcome
-
-    def record(self, i: int) -> TaskRecord:
-        """What became of a task so far."""
-        machine = self.machine
-        state, ran = machine.states[i], machine.attempts[i] > 0
-        ended = ran and state > RUNNING
-        return TaskRecord(
-            id=self.plan.ids[i],
-            state=STATES[state],
-            attempts=machine.attempts[i],
-            started=self.epoch + self.started[i] if ran else None,
-            duration=max(0.0, self.ended[i] - self.started[i]) if ended else None,
-            worker=self.workers[self.worker[i]] if ran else None,
-            error=self.errors.get(i),
-            reason=self.reason(i),
-        )
-
-    def reason(self, i: int) -> str | None:
-        """Why a task did not run."""
-        state = self.machine.states[i]
-        if state == SKIPPED:
-            return f"task {self.plan.ids[self.machine.skipped_for[i]]!r} failed"
-        if state == CANCELLED:
-            return f"the run was cancelled: {self.machine.cancel_reason}"
-        return None
-
-    def result(self, i: int) -> Any:
-        """The result of a task.
-
-        Raises:
-            ResultUnavailableError: there is none; says why.
-        """
-        id, state = self.plan.ids[i], self.machine.states[i]
-        if state == SUCCEEDED:
-            value = self.slots[i]
-            if value is RELEASED:
-                raise ResultUnavailableError(
-                    f"the result of task {id!r} was released when nobody needed it any more; run with keep='all' to "
-                    f"read it afterwards"
-                )
-            return value
-        if state == FAILED:
-            error = self.errors[i]
-            raise ResultUnavailableError(
-                f"task {id!r} has no result: it failed with {type(error).__name__}: {said(error)}"
-            ) from error
-        why = self.reason(i) or f"it is {STATES[state]}"
-        raise ResultUnavailableError(f"task {id!r} has no result: {why}")
-
-    def outcome(self, i: int) -> Ok[Any] | Failed | Skipped:
-        """How a task ended, as a value."""
-        state = self.machine.states[i]
-        if state == FAILED:
-            return Failed(self.errors[i])
-        if state in (SKIPPED, CANCELLED):
-            return Skipped(self.reason(i) or "")
-        return Ok(self.result(i))
-
-
-def _readers(plan: Plan) -> list[int]:
-    """Per task, how many others may still read its result, as an input or by `Block.get_result`."""
-    readers = [0] * len(plan.ids)
-    for i in range(len(plan.ids)):
-        for u in plan.workflow._structure.task_upstream(i):
-            readers[u] += 1
-    if plan.returns is not None:
-        readers[plan.returns] += 1  # never read off, so never released
-    return readers

@@ -1,6 +1,5 @@
 """What may happen in a run: a closed union.
 
-The first four are facts that a runner tells the machine; the others follow from them by the machine's rules.
 Event objects are made only for those who listen: a run without listeners makes none.
 """
 
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from graflow.core.run import RunState
+from graflow.core.run import Origin, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,32 @@ class TaskSucceeded:
     attempt: int
     at: float
     seconds: float
+    source: Origin = "run"
+    """Where the result came from: a body that ran, a cache, an earlier part of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetrying:
+    """An attempt failed, and another one follows."""
+
+    task: str
+    attempt: int
+    at: float
+    seconds: float
+    error: BaseException
+    next_at: float
+    """When the next attempt may start."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """A body told how far it is; see `graflow.Current.progress`. Told live only: it is not part of the past."""
+
+    task: str
+    attempt: int
+    done: float
+    total: float | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +112,14 @@ class RunFinished:
 
 
 Event: TypeAlias = (
-    RunStarted | TaskStarted | TaskSucceeded | TaskFailed | CancelRequested | TaskSkipped | TaskCancelled | RunFinished
+    RunStarted
+    | TaskStarted
+    | TaskProgress
+    | TaskSucceeded
+    | TaskRetrying
+    | TaskFailed
+    | CancelRequested
+    | TaskSkipped
+    | TaskCancelled
+    | RunFinished
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from graflow.core.run import RunState
 from graflow.engine.attempt import said
 from graflow.engine.drive import Execution
-from graflow.engine.machine import SKIPPED, SUCCEEDED
-from graflow.errors import RunCancelledError, RunFailedError
+from graflow.engine.rules import SKIPPED, SUCCEEDED
+from graflow.errors import RunCancelledError, RunFailedError, RunTimeoutError
 
 
-def run_error(execution: Execution) -> RunFailedError | RunCancelledError | None:
+def run_error(execution: Execution) -> RunFailedError | RunCancelledError | RunTimeoutError | None:
     """What a checked run raises; None if it succeeded."""
     plan, state = execution.plan, execution.machine.outcome
     if state is RunState.CANCELLED:
@@ -18,9 +18,17 @@ def run_error(execution: Execution) -> RunFailedError | RunCancelledError | None
             f"run {execution.id} of workflow {plan.name!r} was cancelled ({execution.machine.cancel_reason}) with "
             f"{done} of {len(plan.ids)} tasks done; run it with check=False to look at the others"
         )
+    if state is RunState.TIMED_OUT:
+        done = sum(execution.machine.states[i] == SUCCEEDED for i in range(len(plan.ids)))
+        return RunTimeoutError(
+            f"run {execution.id} of workflow {plan.name!r} took longer than its timeout of "
+            f"{execution.options.timeout:g} s, with {done} of {len(plan.ids)} tasks done; give it more time, or resume "
+            f"it if its runner has a store"
+        )
     if state is not RunState.FAILED:
         return None
-    failures = {plan.ids[i]: execution.errors[i] for i in plan.order if i in execution.errors}
+    is_handled = execution.machine.is_handled
+    failures = {plan.ids[i]: execution.errors[i] for i in plan.order if i in execution.errors and not is_handled(i)}
     names = list(failures)
     shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     skipped = sum(state == SKIPPED for state in execution.machine.states[: len(plan.ids)])

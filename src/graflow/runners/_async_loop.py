@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
 from graflow.core.plan import Recipe
-from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
-from graflow.engine.drive import clock
+from graflow.engine.attempt import SPECIAL, noted, result_error
+from graflow.engine.context import LocalAttempt
+from graflow.engine.payload import payload_of
 
 if TYPE_CHECKING:
+    from graflow.runners._extras import Prepared
     from graflow.runners._workers import Crew
 
 #: At most this many async tasks are under way at once: enough to hide any latency, few enough for the open sockets
 #: that most systems allow.
 MAX_IN_FLIGHT: Final = 1000
+_LAST_SECONDS: Final = 1.0
 
 
 class AsyncLane:
@@ -33,7 +36,7 @@ class AsyncLane:
         self.worker = self.execution.add_worker("async")
         self.loop = asyncio.new_event_loop()
         self.pump_planned = False
-        self.in_flight: dict[int, asyncio.Task[None]] = {}
+        self.in_flight: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.expected = 0
         self.ended = False
         self.finished = False
@@ -48,11 +51,16 @@ class AsyncLane:
             self.pump_planned = True
             self.loop.call_soon_threadsafe(self._pump, context=self.crew.context)
 
-    def adopt(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def adopt(self, i: int, number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Await a coroutine that a plain function gave."""
         with self.execution.lock:
             self.expected += 1
-        self.loop.call_soon_threadsafe(self._begin_adopted, i, coroutine, context=self.crew.context)
+        self.loop.call_soon_threadsafe(self._begin_adopted, i, number, coroutine, context=self.crew.context)
+
+    def abandon(self, i: int, number: int) -> None:
+        """Cancel an attempt that counts no more, and wait for it no longer. With the lock held."""
+        if not self.stopped:
+            self.loop.call_soon_threadsafe(self._abandon, (i, number))
 
     def cancel_all(self) -> None:
         """Cancel every async task that is under way."""
@@ -62,7 +70,7 @@ class AsyncLane:
 
     def run_ended(self) -> None:
         """The run has ended, or was cancelled. With the lock held."""
-        if self.ended and not self.execution.machine.cancel_reason:
+        if self.ended and not self.execution.machine.closed:
             return
         self.ended = True
         if not self.stopped:
@@ -83,7 +91,10 @@ class AsyncLane:
             left = asyncio.all_tasks(self.loop)  # what bodies started and left behind
             for task in left:
                 task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            if left:  # a body that does not heed its cancellation must not hold up the run
+                done, _ = self.loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
+                for task in done:  # looked at, or asyncio complains that nobody did
+                    _ = task.cancelled() or task.exception()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()
@@ -91,59 +102,87 @@ class AsyncLane:
     def _pump(self) -> None:
         with self.execution.lock:
             self.pump_planned = False
-            taken = self._take(clock())
+            taken = self._take(self.execution.clock.now())
         self._begin_taken(taken)
 
-    def _take(self, now: float) -> list[int]:
+    def _take(self, now: float) -> list[tuple[int, int]]:
         """Take ready tasks, up to as many as may be under way. With the lock held."""
         execution = self.execution
-        taken: list[int] = []
+        taken: list[tuple[int, int]] = []
         while self.ready and len(self.in_flight) + len(taken) < MAX_IN_FLIGHT:
-            i = execution.machine.take(self.number)
+            i = execution.machine.take(self.number, now)
             execution.started[i] = now
             execution.worker[i] = self.worker
+            if execution.journal is not None:
+                execution.journal.begun.append((i, execution.machine.attempts[i]))
             if execution.watched:
                 execution.announce(i)
-            taken.append(i)
+            taken.append((i, execution.machine.attempts[i]))
+        if taken and self.crew.timekeeper is not None:
+            self.crew.timekeeper.look()
         return taken
 
-    def _begin_taken(self, taken: list[int]) -> None:
-        plan, slots = self.execution.plan, self.execution.slots
-        for i in taken:
+    def _begin_taken(self, taken: list[tuple[int, int]]) -> None:
+        plan, slots, special = self.execution.plan, self.execution.slots, self.crew.extras.special
+        for i, number in taken:
+            attempt = LocalAttempt(self.execution, i, number)
+            prepared: Prepared | None = None
             try:
                 function, recipe = plan.functions[plan.function_of[i]], plan.recipes[i]
-                if isinstance(recipe, Recipe):
+                if special is not None and special[i]:
+                    prepared = self.crew.extras.prepare(i, attempt)
+                    coroutine = _known(prepared) if prepared.source is not None else self._traced(prepared, function)
+                elif isinstance(recipe, Recipe):
                     args, kwargs = recipe.arguments(slots)
                     coroutine = function(*args, **kwargs)
                 else:
                     coroutine = function(*[slots[slot] for slot in recipe])
             except BaseException as raised:  # noqa: BLE001  # resolving an input, or the call, may raise anything
-                self._begin(i, self._refuse(i, noted(raised, plan.ids[i])))
+                self._begin(attempt, self._refuse(attempt, noted(raised, plan.ids[i])))
             else:
-                self._begin(i, self._await(i, coroutine))
+                self._begin(attempt, self._await(attempt, coroutine, prepared))
 
-    def _begin(self, i: int, body: Coroutine[Any, Any, None]) -> None:
+    async def _traced(self, prepared: Prepared, function: Any) -> Any:
+        """Call and await a body where its context is its own."""
+        extras = self.crew.extras
+        if extras.isolate and prepared.key is not None:
+            extras.copy_inputs(prepared)
+        if prepared.span is None:
+            return await function(*prepared.args, **prepared.kwargs)
+        with prepared.span.context():
+            return await function(*prepared.args, **prepared.kwargs)
+
+    def _begin(self, attempt: LocalAttempt, body: Coroutine[Any, Any, None]) -> None:
         # A context of its own, because the task that commits before it may be the one that begins it.
         context = self.crew.context.copy()
+        key = attempt.index, attempt.number
         # The loop itself holds tasks only weakly, so that a forgotten one could vanish half-way.
-        self.in_flight[i] = self.loop.create_task(body, name=self.execution.plan.ids[i], context=context)
-        if self.execution.machine.cancel_reason is not None:
-            self._cancel(i)
+        self.in_flight[key] = self.loop.create_task(body, name=attempt.task, context=context)
+        if self.execution.machine.closed:
+            self._cancel(key)
 
-    def _begin_adopted(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def _begin_adopted(self, i: int, number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
         self.expected -= 1
-        self._begin(i, self._await(i, coroutine))
+        attempt = LocalAttempt(self.execution, i, number)
+        self._begin(attempt, self._await(attempt, coroutine, None))
 
     def _cancel_all(self) -> None:
-        for i in list(self.in_flight):
-            self._cancel(i)
+        for key in list(self.in_flight):
+            self._cancel(key)
 
-    def _cancel(self, i: int) -> None:
+    def _cancel(self, key: tuple[int, int]) -> None:
         # After its first step, which is planned already: a task that is cancelled before it would not even commit.
-        self.loop.call_soon(self.in_flight[i].cancel, "the run was cancelled")
+        self.loop.call_soon(self.in_flight[key].cancel, "the run was cancelled")
+
+    def _abandon(self, key: tuple[int, int]) -> None:
+        task = self.in_flight.pop(key, None)
+        if task is not None:
+            self.loop.call_soon(task.cancel, "it took longer than its timeout")
+        self._pump()
+        self._stop_if_done()
 
     def _after_end(self) -> None:
-        if self.execution.machine.cancel_reason is not None:
+        if self.execution.machine.closed:
             self._cancel_all()
         self._stop_if_done()
 
@@ -152,40 +191,61 @@ class AsyncLane:
             self.finished = True
             self.loop.stop()
 
-    async def _refuse(self, i: int, error: BaseException) -> None:
+    async def _refuse(self, attempt: LocalAttempt, error: BaseException) -> None:
         """In place of a task whose inputs or call raised."""
-        self._commit(i, None, error)
+        self._commit(attempt, None, error)
 
-    async def _await(self, i: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+    async def _await(
+        self, attempt: LocalAttempt, coroutine: Coroutine[Any, Any, Any], prepared: Prepared | None
+    ) -> None:
         execution = self.execution
-        ATTEMPT.set(LocalAttempt(execution.plan, execution.result, i))
+        ATTEMPT.set(attempt)
         value: Any = None
         error: BaseException | None = None
+        payload: Any = None
         try:
             value = await coroutine
             if type(value) in SPECIAL:
-                error = result_error(execution.plan.ids[i], value)
+                error = result_error(attempt.task, value)
+            elif prepared is not None:
+                value, payload = self.crew.extras.finish(prepared, value)
+            elif execution.journal is not None:
+                payload = payload_of(value)
         except asyncio.CancelledError as raised:
-            if execution.machine.cancel_reason is not None:
-                self._commit(i, None, None, gave_up=True)
+            if execution.machine.closed:
+                self._commit(attempt, None, None, prepared=prepared, gave_up=True)
                 return
-            error = noted(raised, execution.plan.ids[i])
+            error = noted(raised, attempt.task)
         except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
-            error = noted(raised, execution.plan.ids[i])
-        self._commit(i, value, error)
+            error = noted(raised, attempt.task)
+        self._commit(attempt, value, error, payload, prepared)
 
-    def _commit(self, i: int, value: Any, error: BaseException | None, *, gave_up: bool = False) -> None:
-        execution = self.execution
-        self.in_flight.pop(i, None)
+    def _commit(
+        self,
+        attempt: LocalAttempt,
+        value: Any,
+        error: BaseException | None,
+        payload: Any = None,
+        prepared: Prepared | None = None,
+        *,
+        gave_up: bool = False,
+    ) -> None:
+        execution, i, number = self.execution, attempt.index, attempt.number
+        self.in_flight.pop((i, number), None)
         with execution.lock:
-            now = clock()
+            now = execution.clock.now()
+            if attempt.lines is not None:
+                attempt.hand_over()
             if gave_up:
-                execution.commit_cancelled(i, now)
+                execution.commit_cancelled(i, number, now)
             elif error is not None:
-                execution.commit_failure(i, error, now)
+                execution.commit_failure(i, number, error, now)
             else:
-                execution.commit(i, value, now)
-            if self.crew.lanes:
+                source = prepared.source if prepared is not None else None
+                execution.commit(i, number, value, now, payload, source)
+            if prepared is not None:
+                self.crew.extras.told(prepared, error)
+            if self.crew.lanes or self.crew.timekeeper is not None:
                 self.crew.spread(self)
             # Here rather than by way of the loop: a task that is ready begins at once, and the loop need not be woken.
             taken = self._take(now) if self.ready else []
@@ -193,3 +253,7 @@ class AsyncLane:
             self._begin_taken(taken)
         if self.ended:
             self._stop_if_done()
+
+
+async def _known(prepared: Prepared) -> Any:
+    return prepared.value

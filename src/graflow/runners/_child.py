@@ -9,12 +9,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import pickle
+import select
 import signal
 import struct
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from logging import LogRecord
 
 HEADER: Final = struct.Struct("!Q")
 
@@ -58,67 +65,182 @@ def write_message(fd: int, message: bytes, has_room: Callable[[], bool] = lambda
     return True
 
 
-class ChildAttempt:
-    """The context of an attempt in a process: the results of upstreams came along with it."""
+#: What the runner sends while an attempt is under way: the run was called off.
+CANCEL: Final = b"c"
+#: What a process sends before the end of an attempt: how far it is, a line of its log, how many lines it dropped.
+PROGRESS: Final = b"p"
+LINE: Final = b"l"
+DROPPED: Final = b"d"
+#: And at its end: the result, or the error.
+RESULT: Final = b"+"
+ERROR: Final = b"-"
 
-    def __init__(self, id: str, results: dict[str, Any], ids: frozenset[str]) -> None:
-        self.id = id
-        self.results = results
-        self.ids = ids
+AMOUNTS: Final = struct.Struct("!dd")
+NO_TOTAL: Final = -1.0
+
+
+class ChildAttempt:
+    """The context of an attempt in a process: the results of upstreams came along with it.
+
+    It says while the body runs what must not be lost if the process dies with it: the lines of its log.
+    """
+
+    def __init__(self, server: Server, task: str, number: int, results: dict[str, Any]) -> None:
+        self._server = server
+        self._results = results
+        self._cancelled = False
+        self._lines = 0
+        self._told_at = -1.0
+        self.run = server.run
+        self.workflow = server.workflow
+        self.task = task
+        self.number = number
+
+    @property
+    def cancelled(self) -> bool:
+        """Was the run called off, or is the runner gone?"""
+        while not self._cancelled and select.select([self._server.inbox], [], [], 0)[0]:
+            self._cancelled = read_message(self._server.inbox) in (CANCEL, None)
+        return self._cancelled
+
+    def report(self, done: float, total: float | None) -> None:
+        """Tell how far the body is, at most a few times a second."""
+        from graflow.engine.context import PROGRESS_SECONDS
+
+        now = time.monotonic()
+        if now - self._told_at >= PROGRESS_SECONDS or done == total:
+            self._told_at = now
+            self._server.send(PROGRESS + AMOUNTS.pack(done, NO_TOTAL if total is None else total))
+
+    def note(self, record: LogRecord) -> None:
+        """Send a line of the log, up to the most that is kept."""
+        from graflow.engine.logs import MOST_LINES, line_of
+
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            with contextlib.suppress(OSError):  # the runner is gone
+                self._server.send(LINE + pickle.dumps(tuple(line_of(record))))
+
+    def end(self) -> None:
+        """Say what was dropped, and nothing more: what the body left behind would speak for the next attempt."""
+        self.number = 0
+        if self._lines:
+            from graflow.engine.logs import MOST_LINES
+
+            if self._lines > MOST_LINES:
+                self._server.send(DROPPED + str(self._lines - MOST_LINES).encode())
 
     def knows(self, id: str) -> bool:
         """Is there a task of this id?"""
-        return id in self.ids
+        return id in self._server.ids
 
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream; see `graflow.core._attempt.Attempt`."""
         from graflow.engine.attempt import no_upstream
 
-        if id not in self.results:
-            raise no_upstream(self.id, id, known=id in self.ids)
-        return self.results[id]
+        if id not in self._results:
+            raise no_upstream(self.task, id, known=id in self._server.ids)
+        return self._results[id]
 
 
-def serve(inbox: int, outbox: int) -> None:
-    """Run attempts until the other end is gone."""
-    from graflow.core._attempt import ATTEMPT
-    from graflow.core._recording import RECORDER
-    from graflow.engine import codec
-    from graflow.engine.attempt import noted, result_error
-    from graflow.errors import GraflowError
+class Order(NamedTuple):
+    """One attempt, as the runner sends it; what a process keeps comes once."""
 
-    RECORDER.set(None)
-    functions: dict[int, Any] = {}
-    ids: frozenset[str] = frozenset()
-    while (message := read_message(inbox)) is not None:
-        id, number, blob, payload, upstream = codec.loads(message)
+    run: tuple[str, str, bool] | None
+    """Once: the id of the run, the name of its workflow, and whether anybody keeps what bodies log."""
+    task: str
+    number: int
+    function: int
+    code: bytes | None
+    inputs: bytes
+    upstream: bytes | None
+    carrier: dict[str, str] | None
+
+
+class Server:
+    """Runs attempts until the other end is gone."""
+
+    def __init__(self, inbox: int, outbox: int) -> None:
+        self.inbox = inbox
+        self._outbox = outbox
+        self._sending = threading.Lock()  # threads of a body may log
+        self._busy = False
+        self.run = ""
+        self.workflow = ""
+        self.ids: frozenset[str] = frozenset()
+        self._functions: dict[int, Any] = {}
+
+    def send(self, message: bytes) -> None:
+        """Write one message."""
+        with self._sending:
+            write_message(self._outbox, message)
+
+    def watch(self) -> None:
+        """End a body whose runner is gone: nobody waits for it, and a run that is resumed starts it anew."""
+        hangs_up = select.poll()
+        hangs_up.register(self.inbox, 0)
+        hangs_up.poll()
+        if self._busy:
+            os._exit(1)
+
+    def serve(self) -> None:
+        """Read attempts, run them, write back what came out."""
+        from graflow.core._recording import RECORDER
+        from graflow.engine import codec
+
+        RECORDER.set(None)
+        threading.Thread(target=self.watch, daemon=True, name="graflow-watch").start()
+        while (message := read_message(self.inbox)) is not None:
+            if message == CANCEL:  # of an attempt that ended meanwhile
+                continue
+            self._busy = True
+            reply = self._attempt(codec.loads(message))
+            del message
+            self.send(reply)
+            self._busy = False
+
+    def _attempt(self, order: Order) -> bytes:
+        from graflow.core._attempt import ATTEMPT
+        from graflow.engine import codec
+        from graflow.engine.attempt import noted, result_error
+        from graflow.engine.tracing import attach
+        from graflow.errors import GraflowError
+
+        if order.run is not None:
+            self.run, self.workflow, keeps_lines = order.run
+            if keeps_lines:
+                from graflow.engine.logs import install
+
+                install()
+        attempt: ChildAttempt | None = None
         try:
-            if blob is not None:
-                functions[number] = codec.loads(blob)
-            args, kwargs = codec.loads(payload)
-            if upstream is not None:
-                results, known = codec.loads(upstream)
-                if known is not None:
-                    ids = known
-                ATTEMPT.set(ChildAttempt(id, results, ids))
-            else:
-                ATTEMPT.set(ChildAttempt(id, {}, ids))
-            value = functions[number](*args, **kwargs)
-            if type(value) is CoroutineType:
-                import asyncio
+            if order.code is not None:
+                self._functions[order.function] = codec.loads(order.code)
+            args, kwargs = codec.loads(order.inputs)
+            results: dict[str, Any] = {}
+            if order.upstream is not None:
+                results, known = codec.loads(order.upstream)
+                self.ids = known if known is not None else self.ids
+            attempt = ChildAttempt(self, order.task, order.number, results)
+            ATTEMPT.set(attempt)
+            with attach(order.carrier):
+                value = self._functions[order.function](*args, **kwargs)
+                if type(value) is CoroutineType:
+                    import asyncio
 
-                value = asyncio.run(_await(value))
-            error = result_error(id, value)
+                    value = asyncio.run(_await(value))
+            error = result_error(order.task, value)
             if error is not None:
                 raise error
-            reply = b"+" + _result(codec, id, value)
+            return RESULT + _result(codec, order.task, value)
         except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
             if not isinstance(raised, GraflowError):
-                noted(raised, id)
-            reply = b"-" + codec.dump_exception(raised)
-        value = args = kwargs = results = payload = upstream = message = None
-        ATTEMPT.set(None)
-        write_message(outbox, reply)
+                noted(raised, order.task)
+            return ERROR + codec.dump_exception(raised)
+        finally:
+            ATTEMPT.set(None)
+            if attempt is not None:
+                attempt.end()
 
 
 async def _await(coroutine: Any) -> Any:
@@ -148,7 +270,7 @@ def main() -> None:
     os.set_inheritable(inbox, False)
     os.set_inheritable(outbox, False)
     with contextlib.suppress(BrokenPipeError):  # the runner is gone, and nobody waits for the answer
-        serve(inbox, outbox)
+        Server(inbox, outbox).serve()
     # As the interpreter does at its end, but without waiting for threads that a body left behind.
     atexit._run_exitfuncs()
     sys.stdout.flush()

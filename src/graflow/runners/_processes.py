@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,13 +23,27 @@ from graflow.core.block import Block, BlockHandle
 from graflow.engine import codec
 from graflow.engine.attempt import arguments as arguments_of
 from graflow.engine.attempt import noted
-from graflow.engine.drive import clock
+from graflow.engine.context import LocalAttempt
+from graflow.engine.logs import LogLine
 from graflow.errors import SerializationError, WorkerLostError
 from graflow.runners import _child
-from graflow.runners._child import read_message, write_message
+from graflow.runners._child import (
+    AMOUNTS,
+    CANCEL,
+    DROPPED,
+    ERROR,
+    LINE,
+    NO_TOTAL,
+    PROGRESS,
+    RESULT,
+    Order,
+    read_message,
+    write_message,
+)
 from graflow.runners._workers import Lane
 
 if TYPE_CHECKING:
+    from graflow.runners._extras import Prepared
     from graflow.runners._workers import Crew
 
 
@@ -63,19 +78,45 @@ class Child:
         self._room.register(self._to_child, select.POLLOUT)
         os.set_blocking(self._to_child, False)  # a large message must not block on a process that dies meanwhile
         self.has: set[int] = set()
-        self.knows_ids = False
+        self.knows_run = self.knows_ids = False
+        self._guard = threading.Lock()
+        self._listens = self._is_cancelled = False
         # The first message; a process that died already is noticed at the first call.
         with contextlib.suppress(BrokenPipeError):
             write_message(self._to_child, "\0".join(sys.path).encode("utf-8", "surrogateescape"))
 
-    def call(self, message: bytes) -> bytes | None:
-        """Send one attempt and wait for its end; None if the process died."""
+    def call(self, message: bytes, hear: Callable[[bytes], None]) -> bytes | None:
+        """Send one attempt and wait for its end; None if the process died.
+
+        Args:
+            message: the attempt.
+            hear: given what the body says meanwhile.
+        """
         try:
+            self._is_cancelled = False
             if not write_message(self._to_child, message, lambda: self._ready(self._room)):
                 return None
-            return read_message(self._from_child, lambda: self._ready(self._more))
+            with self._guard:
+                self._listens = True
+                if self._is_cancelled:
+                    write_message(self._to_child, CANCEL)
+            while True:
+                reply = read_message(self._from_child, lambda: self._ready(self._more))
+                if reply is None or reply[:1] in (RESULT, ERROR):
+                    return reply
+                hear(reply)
         except BrokenPipeError:
             return None
+        finally:
+            with self._guard:
+                self._listens = False
+
+    def cancel(self) -> None:
+        """Tell the body that runs that its run was called off."""
+        with self._guard, contextlib.suppress(BrokenPipeError, BlockingIOError):
+            self._is_cancelled = True
+            if self._listens:
+                write_message(self._to_child, CANCEL)
 
     def _ready(self, pipe: select.poll) -> bool:
         """Wait until a pipe can be used; False if the process died before that.
@@ -115,12 +156,26 @@ class _Ended(NamedTuple):
     value: Any
     error: BaseException | None
     alive: bool = True
+    payload: Any = None
+    prepared: Prepared | None = None
 
 
 def _not_started(id: str, problem: OSError | None) -> WorkerLostError:
     lost = WorkerLostError(f"no process could be started for task {id!r}: {problem}; use fewer with max_workers")
     lost.__cause__ = problem
     return lost
+
+
+def _hear(attempt: LocalAttempt, said: bytes) -> None:
+    """A body in another process told something about its attempt."""
+    kind, what = said[:1], said[1:]
+    if kind == PROGRESS:
+        done, total = AMOUNTS.unpack(what)
+        attempt.report(done, None if total == NO_TOTAL else total)
+    elif kind == LINE:
+        attempt.keep(LogLine(*pickle.loads(what)))
+    elif kind == DROPPED:
+        attempt.drop(int(what))
 
 
 class ProcessLane(Lane):
@@ -131,6 +186,7 @@ class ProcessLane(Lane):
         plan = crew.execution.plan
         self._blobs: dict[int, bytes] = {}
         self._children: set[Child] = set()
+        self._running: dict[int, Child] = {}
         self._guard = threading.Lock()
         self._killed = False
         for i in tasks:
@@ -155,6 +211,17 @@ class ProcessLane(Lane):
             for child in self._children:
                 child.kill()
 
+    def end_attempt(self, i: int) -> None:
+        """End the process that runs a task; its worker starts another."""
+        child = self._running.get(i)
+        if child is not None:
+            child.kill()
+
+    def tell_cancelled(self) -> None:
+        """Tell the bodies that run that their run was called off. With the execution's lock held."""
+        for child in self._running.values():
+            child.cancel()
+
     def work(self, number: int) -> None:
         """Take tasks and send them to the process of this worker, until the run ends."""
         execution = self.crew.execution
@@ -165,7 +232,7 @@ class ProcessLane(Lane):
         try:
             while True:
                 if not self.ready:
-                    if not machine.open or machine.cancel_reason is not None:
+                    if not machine.open or machine.closed:
                         return
                     self.wait()
                     continue
@@ -184,25 +251,39 @@ class ProcessLane(Lane):
                     worker = execution.add_worker(f"process-{child.pid}") if child is not None else 0
                     if not self.ready:
                         continue
-                i = machine.take(self.number)
-                execution.started[i] = clock()
+                now = execution.clock.now()
+                i = machine.take(self.number, now)
+                attempt = LocalAttempt(execution, i, machine.attempts[i])
+                execution.started[i] = now
                 execution.worker[i] = worker
+                if execution.journal is not None:
+                    execution.journal.begun.append((i, attempt.number))
                 if execution.watched:
                     execution.announce(i)
+                if child is not None:
+                    self._running[i] = child
+                if self.crew.timekeeper is not None:
+                    self.crew.timekeeper.look()
                 lock.release()
                 try:
                     if child is None:
                         end = _Ended(None, _not_started(plan.ids[i], problem), alive=False)
                     else:
-                        end = self._attempt(child, i)
+                        end = self._attempt(child, attempt)
                 finally:
                     lock.acquire()
+                    if self._running.get(i) is child:
+                        self._running.pop(i, None)
                 if not end.alive:
                     child = None
+                attempt.hand_over()
                 if end.error is None:
-                    execution.commit(i, end.value, clock())
+                    source = end.prepared.source if end.prepared is not None else None
+                    execution.commit(i, attempt.number, end.value, execution.clock.now(), end.payload, source)
                 else:
-                    execution.commit_failure(i, end.error, clock())
+                    execution.commit_failure(i, attempt.number, end.error, execution.clock.now())
+                if end.prepared is not None:
+                    self.crew.extras.told(end.prepared, end.error)
                 del end  # a finished result must not live on in this frame while the worker waits
                 self.crew.spread(self)
         finally:
@@ -223,29 +304,50 @@ class ProcessLane(Lane):
             self._children.discard(child)
         return child.end()
 
-    def _attempt(self, child: Child, i: int) -> _Ended:
-        execution = self.crew.execution
+    def _attempt(self, child: Child, attempt: LocalAttempt) -> _Ended:
+        execution, extras, i = self.crew.execution, self.crew.extras, attempt.index
         plan = execution.plan
         id, number = plan.ids[i], plan.function_of[i]
+        prepared: Prepared | None = None
         try:
-            args, kwargs = arguments_of(plan.recipes[i], execution.slots)
-            inputs = self._payload(id, (list(args), kwargs))
-            upstream = self._upstream(child, i) if number in self._reads_block or _HANDLE in inputs else None
-            blob = None if number in child.has else self._blobs[number]
-            message = codec.dumps((id, number, blob, inputs, upstream))
+            if extras.special is not None and extras.special[i]:
+                prepared = extras.prepare(i, attempt, travels=True)
+                if prepared.source is not None:
+                    return _Ended(prepared.value, None, payload=prepared.payload, prepared=prepared)
+                inputs = self._payload(id, (list(prepared.args), prepared.kwargs))
+            else:
+                args, kwargs = arguments_of(plan.recipes[i], execution.slots)
+                inputs = self._payload(id, (list(args), kwargs))
+            message = codec.dumps(
+                Order(
+                    None if child.knows_run else (execution.id, plan.name, execution.journal is not None),
+                    id,
+                    attempt.number,
+                    number,
+                    None if number in child.has else self._blobs[number],
+                    inputs,
+                    self._upstream(child, i) if number in self._reads_block or _HANDLE in inputs else None,
+                    extras.carrier(prepared) if prepared is not None else None,
+                )
+            )
         except Exception as raised:  # noqa: BLE001  # resolving an input may raise anything
-            return _Ended(None, noted(raised, id))
-        reply = child.call(message)
+            return _Ended(None, noted(raised, id), prepared=prepared)
+        reply = child.call(message, lambda said: _hear(attempt, said))
         if reply is None:
             how = self._let_go(child)
-            return _Ended(None, self._lost(id, child.pid, how), alive=False)
+            return _Ended(None, self._lost(id, child.pid, how), alive=False, prepared=prepared)
+        child.knows_run = True
         child.has.add(number)
         try:
-            if reply[:1] == b"+":
-                return _Ended(codec.loads(reply[1:]), None)
-            return _Ended(None, codec.load_exception(reply[1:]))
+            if reply[:1] == ERROR:
+                return _Ended(None, codec.load_exception(reply[1:]), prepared=prepared)
+            payload: Any = reply[1:]
+            value = codec.loads(payload)
+            if prepared is not None:
+                value, payload = extras.finish(prepared, value, payload)
+            return _Ended(value, None, payload=payload, prepared=prepared)
         except SerializationError as raised:
-            return _Ended(None, noted(raised, id))
+            return _Ended(None, noted(raised, id), prepared=prepared)
 
     def _upstream(self, child: Child, i: int) -> bytes:
         """The results that the body may read through a block, and once for each process all ids, for its messages."""

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from graflow.core._attempt import ATTEMPT
 from graflow.core._recording import RECORDER
 from graflow.core.plan import Recipe
-from graflow.engine.attempt import SPECIAL, LocalAttempt, noted, result_error
-from graflow.engine.drive import Execution, clock, owned
+from graflow.engine.attempt import SPECIAL, noted, result_error
+from graflow.engine.context import LocalAttempt
+from graflow.engine.drive import Execution, owned
+from graflow.engine.payload import payload_of
 from graflow.errors import InternalError
+from graflow.runners._timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from graflow.runners._async_loop import AsyncLane
+    from graflow.runners._extras import Extras, Prepared
     from graflow.runners._processes import ProcessLane
 
 INLINE: Final = 0
@@ -42,6 +46,8 @@ class Lane:
         self.condition = threading.Condition(crew.execution.lock)
         self.idle = 0
         self.workers = 0
+        self.begun = 0
+        self.abandoned: set[int] = set()
 
     def spread(self, keep: int) -> None:
         """Wake or start workers for the ready tasks, of which the caller takes ``keep`` itself. With the lock held."""
@@ -56,9 +62,10 @@ class Lane:
             work -= woken
         while work > 0 and self.workers < self.limit:
             self.workers += 1
+            self.begun += 1
             work -= 1
             try:
-                self.crew.start_thread(self, self.workers)
+                self.crew.start_thread(self, self.begun)
             except RuntimeError:  # the system has no more threads to give: go on with those that are there
                 self.workers -= 1
                 if not self.workers:
@@ -79,13 +86,25 @@ class Lane:
         """What a worker of this lane does until the run ends."""
         self.crew.work_here(self, self.crew.execution.add_worker(f"thread-{number}"))
 
+    def abandon(self, worker: int) -> None:
+        """Count on a worker no more: its body does not end, and nobody can end a thread. With the lock held.
+
+        It leaves when it comes back, and another takes its place.
+        """
+        self.abandoned.add(worker)
+        self.workers -= 1
+
 
 class Crew:
     """All workers of one run."""
 
-    def __init__(self, execution: Execution, lanes: bytes, max_threads: int, max_processes: int) -> None:
+    def __init__(
+        self, execution: Execution, lanes: bytes, max_threads: int, max_processes: int, extras: Extras
+    ) -> None:
         self.execution = execution
+        self.extras = extras
         self.threads: list[threading.Thread] = []
+        self.thread_of: dict[int, threading.Thread] = {}
         # Bodies see the context variables of whoever started the run, except that no block is open.
         self.context = copy_context()
         self.context.run(RECORDER.set, None)
@@ -109,6 +128,12 @@ class Crew:
             self.lanes.append(self.processes)
         if counts[ASYNC]:
             self._async_lane()
+        self.timekeeper: Timekeeper | None = None
+        if execution.options.timeout is not None or any(
+            policy.timeout is not None or policy.retry is not None for policy in execution.plan.policies.values()
+        ):
+            self.timekeeper = Timekeeper(self)
+        execution.overrun = self._overrun
         execution.on_end(self._wake_everybody)
 
     def start(self) -> None:
@@ -116,6 +141,8 @@ class Crew:
         self.execution.start()
         with self.execution.lock:
             self.spread(None)
+        if self.timekeeper is not None:
+            self.spawn(self.timekeeper.main, "graflow-time")
 
     def spread(self, own: Lane | AsyncLane | None) -> None:
         """Give the ready tasks to workers, but those of ``own`` that the caller takes itself. With the lock held."""
@@ -123,6 +150,32 @@ class Crew:
             lane.spread(1 if lane is own else 0)
         if self.asynchronous is not None and self.asynchronous is not own:
             self.asynchronous.pump_soon()
+        if self.timekeeper is not None:
+            self.timekeeper.look()
+
+    def give_up(self, attempts: Sequence[tuple[int, int]]) -> None:
+        """End attempts that count no more, as far as they can be ended. With the lock held."""
+        for i, number in attempts:
+            kind = self._lane_of[i]
+            if kind == ASYNC or i in self.adopted:
+                self._async_lane().abandon(i, number)
+            elif kind == PROCESSES:
+                assert self.processes is not None
+                self.processes.end_attempt(i)
+            elif kind == THREADS:
+                worker = self.execution.worker[i]
+                next(lane for lane in self.lanes if lane.number == THREADS).abandon(worker)
+                thread = self.thread_of.get(worker)
+                if thread is not None:
+                    self.threads.remove(thread)
+
+    def _overrun(self, i: int) -> str:
+        """What becomes of an attempt that took too long, for its error."""
+        if self._lane_of[i] == THREADS and i not in self.adopted:
+            return "; its thread goes on, because nobody can end a thread: executor='processes' can be ended"
+        if self._lane_of[i] == INLINE and i not in self.adopted:
+            return "; it held up the run until it came back, because it ran inline"
+        return ""
 
     def start_thread(self, lane: Lane, number: int) -> None:
         """Start a worker of a lane."""
@@ -175,7 +228,8 @@ class Crew:
         with execution.lock:
             for i in execution.machine.running():
                 if self._lane_of[i] == INLINE and i not in self.adopted:  # nobody is left to run it
-                    execution.commit_failure(i, noted(stop, execution.plan.ids[i]), clock())
+                    number = execution.machine.attempts[i]
+                    execution.commit_failure(i, number, noted(stop, execution.plan.ids[i]), execution.clock.now())
         execution.cancel("interrupted")
         if self.processes is not None:
             self.processes.kill()
@@ -183,11 +237,11 @@ class Crew:
             self.asynchronous.cancel_all()
         self.execution.wait()
 
-    def adopt(self, i: int, coroutine: Any) -> None:
+    def adopt(self, i: int, number: int, coroutine: Any) -> None:
         """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""
         lane = self._async_lane()
         self.adopted.add(i)
-        lane.adopt(i, coroutine)
+        lane.adopt(i, number, coroutine)
 
     def _async_lane(self) -> AsyncLane:
         with self._async_guard:
@@ -202,44 +256,59 @@ class Crew:
             lane.wake_all()
         if self.asynchronous is not None:
             self.asynchronous.run_ended()
+        if self.processes is not None and self.execution.machine.closed:
+            self.processes.tell_cancelled()
 
     def work_here(self, lane: Lane, worker: int) -> None:
         """Take tasks of a lane and run them in this thread, until the run ends.
 
         One loop without helper functions: for tasks of a microsecond, each call here is a tenth of the cost.
         """
-        execution = self.execution
+        execution, extras = self.execution, self.extras
         machine, lock, plan, slots = execution.machine, execution.lock, execution.plan, execution.slots
         functions: Sequence[Callable[..., Any]] = plan.functions
-        function_of, recipes = plan.function_of, plan.recipes
+        function_of, recipes, special = plan.function_of, plan.recipes, extras.special
         started, worker_of, ready, number = execution.started, execution.worker, lane.ready, lane.number
-        alone = self.lanes == [lane]
-        attempt = LocalAttempt(plan, execution.result)
+        alone = self.lanes == [lane] and self.timekeeper is None
+        attempt, clock, journal = LocalAttempt(execution), execution.clock.now, execution.journal
+        begun = journal.begun if journal is not None else None
+        abandoned = lane.abandoned
+        self.thread_of[worker] = threading.current_thread()
         ATTEMPT.set(attempt)  # in a context of this worker's own
         lock.acquire()
         try:
             now = clock()
             while True:
                 if not ready:
-                    if not machine.open or machine.cancel_reason is not None:
+                    if not machine.open or machine.closed or worker in abandoned:
                         return
                     lane.wait()
                     now = clock()
                     continue
-                i = machine.take(number)
+                i = machine.take(number, now)
+                attempt.index = i
+                attempt.number = this = machine.attempts[i]
                 started[i] = now
                 worker_of[i] = worker
+                if begun is not None:
+                    begun.append((i, this))
                 if execution.watched:
                     execution.announce(i)
+                if not alone and self.timekeeper is not None:
+                    self.timekeeper.look()
                 lock.release()
-                attempt.index = i
                 value: Any = None
                 args: Any = None
                 kwargs: Any = None
                 error: BaseException | None = None
+                payload: Any = None
+                prepared: Prepared | None = None
                 try:
                     function, recipe = functions[function_of[i]], recipes[i]
-                    if isinstance(recipe, Recipe):
+                    if special is not None and special[i]:
+                        prepared = extras.prepare(i, attempt)
+                        value = extras.call(prepared, function)
+                    elif isinstance(recipe, Recipe):
                         args, kwargs = recipe.arguments(slots)
                         value = function(*args, **kwargs)
                     elif len(recipe) == 1:  # a call with its arguments spelled out costs half of one with a list
@@ -253,23 +322,36 @@ class Crew:
                     if type(value) in SPECIAL:
                         error = result_error(plan.ids[i], value)
                         if error is None:
-                            self.adopt(i, value)
-                            value = None
+                            self.adopt(i, this, value)
+                            value = prepared = None
                             lock.acquire()
                             now = clock()
                             continue
+                    if prepared is not None:
+                        value, payload = extras.finish(prepared, value)
+                    elif begun is not None:
+                        payload = payload_of(value)
                 except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
                     error = noted(raised, plan.ids[i])
                 lock.acquire()
                 now = clock()  # with the lock held, so that the times of all workers are in the order of the events
+                if attempt.lines is not None:
+                    attempt.hand_over()
                 if error is None:
-                    execution.commit(i, value, now)
+                    if prepared is None:
+                        execution.commit(i, this, value, now, payload)
+                    else:
+                        execution.commit(i, this, value, now, payload, prepared.source)
                 else:
-                    execution.commit_failure(i, error, now)
+                    execution.commit_failure(i, this, error, now)
                     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                         raise error
+                if prepared is not None:
+                    extras.told(prepared, error)
                 # Neither a result nor an input may live on in this frame while the worker waits.
-                value = args = kwargs = error = None
+                value = args = kwargs = error = payload = prepared = None
+                if abandoned and worker in abandoned:
+                    return
                 if not alone or self.asynchronous is not None:
                     self.spread(lane)
                 elif len(ready) > 1 and (lane.idle or lane.workers < lane.limit):
@@ -278,4 +360,4 @@ class Crew:
             if owned(lock):
                 lock.release()
             # This frame lives as long as an exception that a body raised; what it knows of the run must not.
-            del execution, machine, slots, plan, recipes, attempt
+            del execution, machine, slots, plan, recipes, attempt, extras, journal

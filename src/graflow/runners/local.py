@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 from graflow.core import _ports
-from graflow.core.outcome import Outcome
+from graflow.core._options import RunOptions
 from graflow.core.plan import Plan
-from graflow.core.run import Events, Run, RunHandle, Runner, RunState, TaskRecord
-from graflow.core.task import Task
+from graflow.core.run import Changed, Run, Runner
 from graflow.core.workflow import Workflow
-from graflow.engine.drive import Execution, Keep
-from graflow.engine.events import Event
-from graflow.engine.verdict import run_error
-from graflow.errors import ConfigurationError, UnknownTaskError
+from graflow.engine.clock import Clock
+from graflow.engine.drive import Execution
+from graflow.engine.ledger import Keep
+from graflow.engine.tracing import tracer
+from graflow.errors import ConfigurationError
+from graflow.runners._extras import Extras
+from graflow.runners._handle import LocalHandle
 from graflow.runners._workers import ASYNC, INLINE, PROCESSES, THREADS, Crew
 
 if TYPE_CHECKING:
-    import asyncio
+    from graflow.runners._cached import Cached
+    from graflow.stores.store import Claim, RunRow, Store, StoredRun
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -40,12 +42,27 @@ class LocalRunner(Runner):
             processes, and 4 more than that for threads.
         keep: ``all`` results until the run is forgotten; or only what ``returns`` gives, letting go of every other
             result as soon as no task can read it.
+        store: keeps every run, so that it can be looked at later and resumed after a crash, and the results of cached
+            tasks: a path of a file, or a store; see `graflow.stores`. None keeps nothing.
+        isolate: give every body copies of what it reads, and pass on a copy of what it returns, as if it ran on
+            another machine: a task that changes its inputs is found out here.
+        clock: another clock than this machine's, for tests; see `graflow.testing.FakeClock`.
 
     Raises:
         ConfigurationError: an argument has an impossible value.
+        StoreError: the store cannot be opened.
     """
 
-    def __init__(self, executor: Executor = "threads", max_workers: int | None = None, *, keep: Keep = "all") -> None:
+    def __init__(
+        self,
+        executor: Executor = "threads",
+        max_workers: int | None = None,
+        *,
+        keep: Keep = "all",
+        store: Store | str | os.PathLike[str] | None = None,
+        isolate: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         if executor not in _LANES:
             raise ConfigurationError(f"executor={executor!r} is unknown; choose one of {', '.join(_LANES)}")
         if max_workers is not None and (not isinstance(max_workers, int) or max_workers < 1):
@@ -55,36 +72,207 @@ class LocalRunner(Runner):
         self.executor: Executor = executor
         self.max_workers = max_workers
         self.keep: Keep = keep
+        self.isolate = isolate
+        self.clock = clock
+        self.store: Store | None = _store_at(store) if isinstance(store, str | os.PathLike) else store
 
-    def begin(self, workflow: Workflow[Any, Any], inputs: Any, *, check: bool, wait: bool) -> LocalHandle[Any]:
+    def begin(self, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions, *, wait: bool) -> LocalHandle[Any]:
         """Begin a run; with ``wait`` this thread runs the inline tasks, and returns when the run has ended.
 
         Ctrl-C meanwhile cancels the run: processes are ended, threads finish the task they run (a second Ctrl-C
         abandons them), and then the KeyboardInterrupt goes on.
         """
-        handle = self.prepare(workflow, inputs, check=check)
+        handle = self.prepare(workflow, inputs, options)
         handle.drive() if wait else handle.go()
         return handle
 
-    def prepare(self, workflow: Workflow[Any, Any], inputs: Any = None, *, check: bool = True) -> LocalHandle[Any]:
+    def prepare(
+        self,
+        workflow: Workflow[Any, Any],
+        inputs: Any = None,
+        options: RunOptions = RunOptions(),  # noqa: B008  # frozen
+        *,
+        target: str | None = None,
+        given: Mapping[int, Any] | None = None,
+    ) -> LocalHandle[Any]:
         """Check that this runner can run the workflow with these inputs; its `LocalHandle.drive` then runs it.
 
         For callers that want the handle before the run begins, and run it in their own thread.
 
+        Args:
+            workflow: as for `run`.
+            inputs: as for `run`.
+            options: everything else that `run` takes.
+            target: where the workflow can be found again, for the store.
+            given: task → its result, which is taken as it is: its body does not run.
+
         Raises:
             ConfigurationError: the inputs do not fit, or a task asks for what this runner cannot do.
             SerializationError: a task that is to run in a process cannot travel there.
+            RunConflictError: as for `run`.
+            StoreError: the store cannot be written.
         """
         if not isinstance(workflow, Workflow):
             raise ConfigurationError(f"a runner runs workflows, not {workflow!r}; build one, or take block.workflow")
         _check_inputs(workflow, inputs)
+        if options.run_id is not None:
+            found = self._need_store(f"run_id={options.run_id!r}").find(options.run_id, exact=True)
+            if found is not None and found.id == options.run_id:
+                return self._found(found, workflow, inputs, options)
+        execution, crew = self._crew(workflow, inputs, options)
+        if self.store is not None:
+            from graflow.runners import _durable
+
+            self._keep(execution, _durable.create(self.store, execution, inputs, target))
+        for i, value in (given or {}).items():
+            execution.give(i, value)
+        return LocalHandle(execution, crew, options.check)
+
+    @overload
+    def resume(
+        self, run_id: str, workflow: Workflow[Any, R], *, changed: Changed = "refuse", check: bool = True
+    ) -> Run[R]: ...
+    @overload
+    def resume(
+        self, run_id: str, workflow: None = None, *, changed: Changed = "refuse", check: bool = True
+    ) -> Run[Any]: ...
+    def resume(
+        self,
+        run_id: str,
+        workflow: Workflow[Any, Any] | None = None,
+        *,
+        changed: Changed = "refuse",
+        check: bool = True,
+    ) -> Run[Any]:
+        """Go on with a run; see `Runner.resume`."""
+        handle = self.prepare_resume(run_id, workflow, changed=changed, check=check)
+        handle.drive()
+        return handle.wait()
+
+    def prepare_resume(
+        self,
+        run_id: str,
+        workflow: Workflow[Any, Any] | None = None,
+        *,
+        changed: Changed = "refuse",
+        check: bool = True,
+        timeout: float | None = None,
+    ) -> LocalHandle[Any]:
+        """All of `resume` but the run itself, which `LocalHandle.drive` does.
+
+        Args:
+            run_id: as for `resume`.
+            workflow: as for `resume`.
+            changed: as for `resume`.
+            check: as for `resume`.
+            timeout: seconds the rest may take; by default what the run was given.
+        """
+        from graflow.runners import _durable
+
+        if changed not in get_args(Changed):
+            raise ConfigurationError(f"changed={changed!r} is unknown; choose one of {', '.join(get_args(Changed))}")
+        store = self._need_store("resume()")
+        row = store.find(run_id)
+        claim = store.claim(run_id if row is None else row.id)  # of one that does not exist: says so
+        try:
+            stored = store.stored(claim.run_id)
+            if workflow is None:
+                workflow = _durable.workflow_of(stored)
+            inputs = _durable.inputs_of(stored)
+            return self._go_on(workflow, inputs, stored, claim, changed, check, timeout)
+        except BaseException:
+            store.release(claim)
+            raise
+
+    def _go_on(
+        self,
+        workflow: Workflow[Any, Any],
+        inputs: Any,
+        stored: StoredRun,
+        claim: Claim,
+        changed: Changed,
+        check: bool,
+        timeout: float | None,
+    ) -> LocalHandle[Any]:
+        from graflow.runners import _durable, _restore
+
+        assert self.store is not None
+        _check_inputs(workflow, inputs)
+        options = _durable.options_of(stored, check, timeout)
+        execution, crew = self._crew(workflow, inputs, options)
+        plan = execution.plan
+        rest = _durable.remainder(stored, plan, changed)
+        if stored.row.state == "succeeded" and not rest.again:
+            _restore.read_back(execution, self.store, stored, rest)
+            self.store.release(claim)
+            return LocalHandle(execution, crew, check)
+        corrections = _restore.go_on(execution, self.store, claim, rest)
+        fingerprint, fingerprints = _durable.fingerprints_at(rest, stored, plan)
+        self.store.reopen(
+            claim,
+            execution.clock.wall(),
+            _durable.code_of(plan),
+            fingerprint,
+            rest.ids,
+            fingerprints,
+        )
+        if corrections:
+            self.store.write(claim, corrections, [])
+        self._keep(execution, claim, rest.places, has_code=True)
+        return LocalHandle(execution, crew, check)
+
+    def _found(self, row: RunRow, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions) -> LocalHandle[Any]:
+        """The run of this name: as it ended, or to go on with."""
+        from graflow.runners import _durable, _restore
+
+        assert self.store is not None
+        plan = workflow.compile()
+        stored = self.store.stored(row.id)
+        _durable.check_same(stored, plan, inputs)
+        if row.state in ("running", "interrupted"):
+            return self.prepare_resume(row.id, workflow, check=options.check, timeout=options.timeout)
+        execution, crew = self._crew(workflow, inputs, options)
+        _restore.read_back(execution, self.store, stored, _durable.remainder(stored, plan, "keep"))
+        return LocalHandle(execution, crew, options.check)
+
+    def _crew(self, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions) -> tuple[Execution, Crew]:
         plan = workflow.compile()
         lanes = self._lanes(plan)
-        execution = Execution(plan, inputs, lanes, self.keep)
+        execution = Execution(plan, inputs, lanes, self.keep, options, self.clock)
+        extras = Extras(execution, cached=self._cached(execution), isolate=self.isolate, tracing=tracer())
         processors = os.cpu_count() or 1
         threads = self.max_workers if self.max_workers is not None else processors + 4
         processes = self.max_workers if self.max_workers is not None else processors
-        return LocalHandle(execution, Crew(execution, lanes, threads, processes), check)
+        return execution, Crew(execution, lanes, threads, processes, extras)
+
+    def _cached(self, execution: Execution) -> Cached | None:
+        wanting = next((i for i, policy in execution.plan.policies.items() if policy.cache is not None), None)
+        if wanting is None:
+            return None
+        store = self._need_store(f"the cache of task {execution.plan.ids[wanting]!r}")
+        from graflow.runners._cached import Cached
+
+        return Cached(execution, store)
+
+    def _keep(
+        self, execution: Execution, claim: Claim, places: Sequence[int] | None = None, *, has_code: bool = False
+    ) -> None:
+        from graflow.engine.logs import install
+        from graflow.runners import _durable
+        from graflow.stores.journal import Journal
+
+        assert self.store is not None
+        install()
+        code = None if has_code else partial(_durable.code_of, execution.plan)
+        execution.journal = Journal(self.store, claim, execution, code, places)
+
+    def _need_store(self, what: str) -> Store:
+        if self.store is None:
+            raise ConfigurationError(
+                f"{what} needs a store, and this runner keeps nothing; give it one, such as "
+                f"LocalRunner(store='.graflow/runs.db')"
+            )
+        return self.store
 
     def _lanes(self, plan: Plan) -> bytes:
         lanes = bytearray([_LANES[self.executor]]) * len(plan.ids)
@@ -93,17 +281,23 @@ class LocalRunner(Runner):
                 if plan.is_async[number]:
                     lanes[i] = ASYNC
         for i, policy in plan.policies.items():
-            if policy.timeout is not None:
-                raise ConfigurationError(
-                    f"task {plan.ids[i]!r} has a timeout of {policy.timeout:g} s, which LocalRunner cannot keep yet; "
-                    f"remove it, or bound the time inside the task"
-                )
             if policy.executor == "processes" or (policy.executor is not None and lanes[i] != ASYNC):
                 lanes[i] = _LANES[policy.executor]
         return bytes(lanes)
 
     def __repr__(self) -> str:
-        return f"LocalRunner(executor={self.executor!r}, max_workers={self.max_workers!r}, keep={self.keep!r})"
+        store = f", store={self.store!r}" if self.store is not None else ""
+        isolate = ", isolate=True" if self.isolate else ""
+        return (
+            f"LocalRunner(executor={self.executor!r}, max_workers={self.max_workers!r}, keep={self.keep!r}"
+            f"{store}{isolate})"
+        )
+
+
+def _store_at(path: str | os.PathLike[str]) -> Store:
+    from graflow.stores import SQLiteStore
+
+    return SQLiteStore(path)
 
 
 def _check_inputs(workflow: Workflow[Any, Any], inputs: Any) -> None:
@@ -115,213 +309,6 @@ def _check_inputs(workflow: Workflow[Any, Any], inputs: Any) -> None:
         raise ConfigurationError(f"workflow {workflow.name!r} takes {model.__name__}; run it with an instance of that")
     elif not isinstance(inputs, model):
         raise ConfigurationError(f"workflow {workflow.name!r} takes {model.__name__}, not {inputs!r}")
-
-
-class LocalHandle(RunHandle[R]):
-    """A run under way on this machine."""
-
-    def __init__(self, execution: Execution, crew: Crew, check: bool) -> None:
-        self._execution = execution
-        self._crew = crew
-        self._check = check
-        self._over = False
-        self._ending = threading.Lock()
-        self._run = LocalRun[R](execution)
-
-    @property
-    def id(self) -> str:
-        """The id of the run."""
-        return self._execution.id
-
-    @property
-    def state(self) -> RunState:
-        """Where the run stands now."""
-        return self._execution.state
-
-    @property
-    def tasks(self) -> Mapping[str, TaskRecord]:
-        """Where each task stands now."""
-        return self._run.tasks
-
-    def wait(self, timeout: float | None = None) -> Run[R]:
-        """Wait for the end; see `RunHandle.wait`."""
-        if timeout is None and not self._over:
-            self._execution.wait()
-        elif not self._execution.done.wait(timeout):
-            raise TimeoutError(f"run {self.id} has not ended within {timeout:g} s; it goes on")
-        self._end()
-        if self._execution.fatal is not None:
-            raise self._execution.fatal
-        if self._check:
-            self._run.raise_for_failure()
-        return self._run
-
-    def cancel(self, reason: str = "cancelled by the caller") -> None:
-        """Start nothing more; see `RunHandle.cancel`. Async tasks under way are cancelled."""
-        self._execution.cancel(reason)
-
-    def events(self) -> LocalEvents:
-        """What happens, from the start of the run to its end."""
-        return LocalEvents(self._execution)
-
-    def __await__(self) -> Generator[Any, None, Run[R]]:
-        """Wait without blocking the event loop."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-
-        def tell() -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        _when_done(self._execution, loop, tell)
-        yield from ended
-        return self.wait()
-
-    def go(self) -> None:
-        """Begin the run, and leave it to threads of its own."""
-        self._crew.start()
-        if self._crew.inline is not None:
-            self._crew.spawn(self._crew.drive, "graflow-inline")
-
-    def drive(self) -> None:
-        """Begin the run, lend it this thread, and return when it has ended; Ctrl-C as for `LocalRunner.begin`."""
-        try:
-            self._crew.start()
-            self._crew.drive()
-        except KeyboardInterrupt as stop:
-            self._crew.interrupt(stop)
-            self._end()
-            raise
-
-    def _end(self) -> None:
-        with self._ending:
-            if not self._over:
-                self._over = True
-                self._crew.end()
-
-
-def _when_done(execution: Execution, loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
-    def ended() -> None:
-        if execution.done.is_set():
-            _tell_loop(loop, tell)
-
-    execution.on_end(ended)
-
-
-def _tell_loop(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(tell)
-    except RuntimeError:
-        if not loop.is_closed():  # a closed loop has nobody left who waits
-            raise
-
-
-class LocalRun(Run[R], Generic[R]):
-    """The records and results of a run on this machine."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-
-    @property
-    def id(self) -> str:
-        """The id of the run."""
-        return self._execution.id
-
-    @property
-    def state(self) -> RunState:
-        """How it ended."""
-        return self._execution.state
-
-    @property
-    def value(self) -> R:
-        """The result of the task that the workflow returns; see `Run.value`."""
-        i = self._execution.plan.returns
-        return self._execution.result(i) if i is not None else None  # type: ignore[return-value]  # no tasks at all
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the start of the run to its end."""
-        end = self._execution.finished_at
-        return end - self._execution.began if end is not None else 0.0
-
-    @property
-    def tasks(self) -> Mapping[str, TaskRecord]:
-        """What happened to each task, by id, in plan order."""
-        return Records(self._execution)
-
-    def __getitem__(self, task: Task[..., Any] | str) -> Any:
-        """The result of one task; see `Run.__getitem__`."""
-        return self._execution.result(self._index(task))
-
-    def outcome(self, task: Task[..., T]) -> Outcome[T]:
-        """How one task ended, as a value."""
-        return self._execution.outcome(self._index(task))
-
-    def raise_for_failure(self) -> None:
-        """Raise if the run did not succeed."""
-        error = run_error(self._execution)
-        if error is not None:
-            raise error
-
-    def _index(self, task: Task[..., Any] | str) -> int:
-        plan = self._execution.plan
-        id = task if isinstance(task, str) else task.id
-        i = plan.index.get(id)
-        if i is None:
-            raise UnknownTaskError(f"workflow {plan.name!r} has no task {id!r}; look at run.tasks for those it has")
-        if isinstance(task, Task) and task.fn is not plan.task(i).fn:
-            raise UnknownTaskError(
-                f"workflow {plan.name!r} has a task {id!r}, but with another function: it was defined at "
-                f"{plan.task(i)._definition.site}, the one asked for at {task._definition.site}"
-            )
-        return i
-
-    def __repr__(self) -> str:
-        return f"<run {self.id} of {self._execution.plan.name!r}: {self.state}>"
-
-
-class Records(Mapping[str, TaskRecord]):
-    """The records of all tasks, each made when it is asked for."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-
-    def __getitem__(self, id: str) -> TaskRecord:
-        return self._execution.record(self._execution.plan.index[id])
-
-    def __iter__(self) -> Iterator[str]:
-        plan = self._execution.plan
-        return (plan.ids[i] for i in plan.order if i < len(plan.ids))
-
-    def __len__(self) -> int:
-        return len(self._execution.plan.ids)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-class LocalEvents(Events):
-    """The events of one run, from its start; every iteration begins anew."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-
-    def __iter__(self) -> Iterator[Event]:
-        arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._execution.listen(arrived.put)
-        while (event := arrived.get()) is not None:
-            yield event
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._execution.listen(lambda event: _tell_loop(loop, lambda: arrived.put_nowait(event)))
-        while (event := await arrived.get()) is not None:
-            yield event
 
 
 _ports.default_runner = LocalRunner

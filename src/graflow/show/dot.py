@@ -33,8 +33,11 @@ def to_dot(picture: Picture, *, direction: Literal["LR", "TB"] = "LR", fold_abov
     critical = drawn.critical_edges()
     title = _quoted(one_line(picture.name))
     lines = [f"digraph {title} {{", _HEAD.format(direction=direction, title=title).rstrip(), *_boxes(drawn)]
-    for a, b, parameter in drawn.edges:
-        looks = [f"label={_quoted(one_line(parameter))}"] if parameter else ["style=dashed"]
+    for edge in drawn.edges:
+        a, b, parameter = edge
+        looks = [f"label={_quoted(drawn.edge_label(edge))}"] if parameter else []
+        if not parameter or edge in drawn.outcomes:
+            looks.append("style=dashed")
         if (a, b) in critical:
             looks.append(f'color="{_CRITICAL}", penwidth=2')
         lines.append(f"    {_quoted(drawn.tasks[a].id)} -> {_quoted(drawn.tasks[b].id)} [{', '.join(looks)}]")

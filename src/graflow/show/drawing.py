@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from graflow.show.fold import Folded
 from graflow.show.layout import Box, Edge, Layout, Rect, arrange
-from graflow.show.picture import Picture, PictureTask
+from graflow.show.picture import Picture, PictureTask, parameter_label
 from graflow.show.text import cells, one_line, shorten
 
 ROOMY = 60
@@ -39,6 +39,8 @@ class Drawing:
     """For each of them the parameters that have a place of their own on its left side."""
     layout: Layout
     details: bool
+    outcome_ports: frozenset[tuple[int, str]] = frozenset()
+    """The ports, by task and parameter, that nothing but outcomes arrives at."""
 
     @property
     def picture(self) -> Picture:
@@ -48,6 +50,10 @@ class Drawing:
     def port(self, at: int, parameter: str) -> int:
         """The place among the ports of a task where the edges that feed this parameter end."""
         return _port(self.ports[at], parameter)
+
+    def port_label(self, at: int, parameter: str) -> str:
+        """What to write where edges end at this port of a task."""
+        return parameter_label(parameter_name(parameter), outcome=(at, parameter) in self.outcome_ports)
 
     def block_cells(self, at: int) -> list[tuple[int, PictureTask, Rect]]:
         """The boxes in a block: their place in the original picture, what to write, and where."""
@@ -148,7 +154,7 @@ def _port(names: tuple[str, ...], parameter: str) -> int:
 def _arranged(
     folded: Folded, shown: tuple[PictureTask, ...], ports: tuple[tuple[str, ...], ...], *, details: bool
 ) -> Drawing:
-    drawing = Drawing(folded, shown, ports, Layout(), details)
+    drawing = Drawing(folded, shown, ports, Layout(), details, _outcome_ports(folded.picture))
     boxes = [_box(drawing, at) for at in range(len(shown))]
     critical = folded.picture.critical_edges()
     edges = [
@@ -158,12 +164,17 @@ def _arranged(
     return replace(drawing, layout=arrange(boxes, edges))
 
 
+def _outcome_ports(picture: Picture) -> frozenset[tuple[int, str]]:
+    results = {edge[1:] for edge in picture.edges if edge not in picture.outcomes}
+    return frozenset(edge[1:] for edge in picture.outcomes if edge[1:] not in results)
+
+
 def _box(drawing: Drawing, at: int) -> Box:
     task, names = drawing.shown[at], drawing.ports[at]
     if task.kind == "gate":
         return Box(_GATE, _GATE, task.cluster, stretch=False)
     places = tuple(_PORT * (i - (len(names) - 1) / 2) for i in range(len(names)))
-    lead = max(_DETAIL_CELL * cells(parameter_name(name)) for name in names) + HEAD + 8
+    lead = max(_DETAIL_CELL * cells(drawing.port_label(at, name)) for name in names) + HEAD + 8
     if at in drawing.folded.blocks:
         members = [drawing.folded.original.tasks[i] for i in drawing.folded.members[at]]
         width, height, columns = _cell_size([_short(m, task.cluster) for m in members], details=drawing.details)

@@ -70,11 +70,12 @@ def _families(picture: Picture, level: list[int]) -> list[object]:
 
 def _equals(picture: Picture, level: list[int]) -> list[object]:
     """A key per task, equal for tasks that no edge tells apart."""
-    upstreams: list[list[tuple[int, str]]] = [[] for _ in picture.tasks]
-    downstreams: list[list[tuple[int, str]]] = [[] for _ in picture.tasks]
-    for a, b, parameter in picture.edges:
-        upstreams[b].append((a, parameter))
-        downstreams[a].append((b, parameter))
+    upstreams: list[list[tuple[int, str, bool]]] = [[] for _ in picture.tasks]
+    downstreams: list[list[tuple[int, str, bool]]] = [[] for _ in picture.tasks]
+    for edge in picture.edges:
+        a, b, parameter = edge
+        upstreams[b].append((a, parameter, edge in picture.outcomes))
+        downstreams[a].append((b, parameter, edge in picture.outcomes))
     return [
         (level[i], task.cluster, task.kind, tuple(sorted(upstreams[i])), tuple(sorted(downstreams[i])))
         for i, task in enumerate(picture.tasks)
@@ -90,9 +91,14 @@ def _merged(picture: Picture, level: list[int], stacks: list[list[int]], blocks:
     kept = [i for i in (sorted(order, key=level.__getitem__) if groups else order) if first_of.get(i, i) == i]
     place = {i: at for at, i in enumerate(kept)}
     tasks = tuple(_one_for_all(picture, groups[i]) if i in groups else picture.tasks[i] for i in kept)
-    edges = dict.fromkeys((place[first_of.get(a, a)], place[first_of.get(b, b)], name) for a, b, name in picture.edges)
+    # Where lines fall together, one that passes a result shows: of what it leads to, not all takes outcomes only.
+    outcomes: dict[tuple[int, int, str], bool] = {}
+    for edge in picture.edges:
+        a, b, name = edge
+        merged = place[first_of.get(a, a)], place[first_of.get(b, b)], name
+        outcomes[merged] = outcomes.get(merged, True) and edge in picture.outcomes
     return Folded(
-        Picture(picture.name, tasks, tuple(edges)),
+        Picture(picture.name, tasks, tuple(outcomes), frozenset(edge for edge, only in outcomes.items() if only)),
         tuple(tuple(groups.get(i, (i,))) for i in kept),
         picture,
         frozenset(place[members[0]] for members in blocks),

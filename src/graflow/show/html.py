@@ -102,7 +102,7 @@ def _data(picture: Picture, drawings: list[Drawing]) -> dict[str, Any]:
             }
             for task in picture.tasks
         ],
-        "edges": [[a, b, one_line(parameter)] for a, b, parameter in picture.edges],
+        "edges": [[*edge[:2], picture.edge_label(edge)] for edge in picture.edges],
         "drawings": [
             {"units": drawing.folded.members, "labels": [task.label for task in drawing.picture.tasks]}
             for drawing in drawings
@@ -135,9 +135,10 @@ def _table_head(picture: Picture) -> str:
 def _rows(picture: Picture) -> list[str]:
     upstreams: list[list[tuple[int, str]]] = [[] for _ in picture.tasks]
     downstreams: list[list[tuple[int, str]]] = [[] for _ in picture.tasks]
-    for a, b, parameter in picture.edges:
-        upstreams[b].append((a, parameter))
-        downstreams[a].append((b, parameter))
+    for edge in picture.edges:
+        a, b, _ = edge
+        upstreams[b].append((a, picture.edge_label(edge)))
+        downstreams[a].append((b, picture.edge_label(edge)))
     with_states = any(task.state is not None for task in picture.tasks)
     rows: list[str] = []
     for i, task in enumerate(picture.tasks):
@@ -160,7 +161,7 @@ def _rows(picture: Picture) -> list[str]:
 def _links(picture: Picture, ends: list[tuple[int, str]]) -> str:
     """Links to other rows; many of them fold away."""
     parts = [
-        f'<a href="#row-{i}">{xml(_name(picture.tasks[i]))}</a>{f" ({xml(one_line(name))})" if name else " (order)"}'
+        f'<a href="#row-{i}">{xml(_name(picture.tasks[i]))}</a>{f" ({xml(name)})" if name else " (order)"}'
         for i, name in ends
     ]
     text = ", ".join(parts)

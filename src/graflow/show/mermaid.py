@@ -25,8 +25,8 @@ _KEYWORD = re.compile(r"(direction)\s+(?=TB|BT|RL|LR|TD)", re.IGNORECASE)
 def to_mermaid(picture: Picture, *, direction: Literal["LR", "TD"] = "LR", fold_above: int | None = None) -> str:
     """Write a picture as a Mermaid flowchart.
 
-    Nested workflows become subgraphs, edges that pass a value carry the parameter's name, edges that only order are
-    dotted, and the critical path has thick lines.
+    Nested workflows become subgraphs, edges that pass a value carry the parameter's name, edges that only order or pass
+    an outcome are dotted, and the critical path has thick lines.
 
     Args:
         picture: what to write.
@@ -48,9 +48,11 @@ def _written(picture: Picture, direction: str) -> str:
     lines = [f"flowchart {direction}", *_boxes(picture, names)]
     critical = picture.critical_edges()
     thick: list[str] = []
-    for place, (a, b, parameter) in enumerate(picture.edges):
-        arrow = f'-->|"{escape_mermaid(one_line(parameter))}"|' if parameter else "-.->"
-        lines.append(f"    {names[a]} {arrow} {names[b]}")
+    for place, edge in enumerate(picture.edges):
+        a, b, parameter = edge
+        line = "-->" if parameter and edge not in picture.outcomes else "-.->"
+        label = f'|"{escape_mermaid(picture.edge_label(edge))}"|' if parameter else ""
+        lines.append(f"    {names[a]} {line}{label} {names[b]}")
         if (a, b) in critical:
             thick.append(str(place))
     lines += _styles(picture, names)

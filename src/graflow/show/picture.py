@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from graflow.core.workflow import Workflow
 
 
+OUTCOME = " · outcome"
+"""What an edge that passes an outcome says after the name of the parameter."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureTask:
     """One task, as far as a picture needs to know it."""
@@ -65,6 +69,7 @@ class Picture:
         tasks: in an order in which every task comes after all its upstreams.
         edges: ``(upstream, downstream, parameter)`` with places in ``tasks``; the parameter is ``""`` where the edge
             orders without passing a value.
+        outcomes: those of the edges that pass how the upstream ended, and not its result.
 
     Raises:
         ConfigurationError: an edge names a task that is not there, or leads back in the order of the tasks.
@@ -73,6 +78,7 @@ class Picture:
     name: str
     tasks: tuple[PictureTask, ...]
     edges: tuple[tuple[int, int, str], ...]
+    outcomes: frozenset[tuple[int, int, str]] = frozenset()
 
     def __post_init__(self) -> None:
         for upstream, downstream, _ in self.edges:
@@ -88,12 +94,21 @@ class Picture:
         following = set(pairwise(critical))
         return frozenset((a, b) for a, b, _ in self.edges if (a, b) in following)
 
+    def edge_label(self, edge: tuple[int, int, str]) -> str:
+        """What to write at an edge: the parameter, and whether it gets an outcome; one line, empty for an order."""
+        return parameter_label(edge[2], outcome=edge in self.outcomes)
+
     def levels(self) -> list[int]:
         """The length of the longest path to each task, as the edges tell it."""
         level = [0] * len(self.tasks)
         for upstream, downstream, _ in sorted(self.edges):
             level[downstream] = max(level[downstream], level[upstream] + 1)
         return level
+
+
+def parameter_label(parameter: str, *, outcome: bool) -> str:
+    """The name of a parameter, and that it gets the outcome of a task if it does: ``loaded · outcome``."""
+    return one_line(parameter) + OUTCOME * outcome
 
 
 def picture_of(workflow: Workflow[Any, Any] | Plan, run: Run[Any] | None = None) -> Picture:
@@ -117,8 +132,11 @@ def picture_of(workflow: Workflow[Any, Any] | Plan, run: Run[Any] | None = None)
     level = _levels(plan)
     order = sorted(range(len(tasks)), key=lambda i: (level[i], _counted(tasks[i].id)))
     place = {i: at for at, i in enumerate(order)}
-    edges = sorted((place[link.upstream], place[link.downstream], link.parameter) for link in links)
-    return Picture(plan.name, tuple(tasks[i] for i in order), tuple(edges))
+    drawn = [((place[link.upstream], place[link.downstream], link.parameter), link.outcome) for link in links]
+    # *args may take both the result and the outcome of one task: one line stands for the two
+    outcomes = {edge for edge, outcome in drawn if outcome}.difference(edge for edge, outcome in drawn if not outcome)
+    edges = sorted(edge for edge, _ in drawn)
+    return Picture(plan.name, tuple(tasks[i] for i in order), tuple(edges), frozenset(outcomes))
 
 
 def _tasks(plan: Plan, records: Mapping[str, TaskRecord], path: tuple[str, ...]) -> list[PictureTask]:
@@ -205,7 +223,11 @@ def to_data(picture: Picture) -> dict[str, Any]:
             }
             for task in picture.tasks
         ],
-        "edges": [{"from": a, "to": b, "parameter": parameter} for a, b, parameter in picture.edges],
+        "edges": [
+            {"from": a, "to": b, "parameter": parameter}
+            | ({"outcome": True} if (a, b, parameter) in picture.outcomes else {})
+            for a, b, parameter in picture.edges
+        ],
     }
 
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Protocol, Self, assert_never
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from graflow.core.run import RunState, TaskState
 from graflow.engine.events import (
     CancelRequested,
     Event,
-    RunFinished,
     RunStarted,
-    TaskCancelled,
     TaskFailed,
+    TaskRetrying,
     TaskSkipped,
-    TaskStarted,
     TaskSucceeded,
 )
 from graflow.errors import RemoteError
+from graflow.show.board import Again, Board
 from graflow.show.text import duration, one_line, shorten
 
 if TYPE_CHECKING:
@@ -37,93 +36,12 @@ REFRESHES = 10
 MOST_RUNNING = 8
 """How many running tasks a terminal shows at most."""
 MOST_LINES = 100
-"""Up to how many tasks each one that ends gets a line of its own; above that, every tenth of the run gets one."""
+"""Up to how many tasks each one that ends gets a line of its own; above that, every tenth of the run gets one.
+
+Also how many retries get a line, in a run of any size."""
 _TENTHS = 10
 _MOST_NAMED = 5
 _ERROR_WIDTH = 200
-
-
-class Board:
-    """What the events of a run add up to. Written by one thread and read by any.
-
-    Attributes:
-        name: of the workflow.
-        total: how many tasks it has.
-    """
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name = one_line(name)
-        self.total = total
-        self._lock = threading.Lock()
-        self._counts = dict.fromkeys(TaskState, 0)
-        self._done = 0
-        self._running: dict[str, float] = {}
-        self._began: float | None = None
-        self._ended: float | None = None
-        self._state = RunState.RUNNING
-
-    def see(self, event: Event) -> None:
-        """Take note of an event."""
-        with self._lock:
-            match event:
-                case RunStarted():
-                    self._began = event.at
-                case TaskStarted():
-                    self._running[event.task] = event.at
-                case TaskSucceeded():
-                    self._end(event.task, TaskState.SUCCEEDED)
-                case TaskFailed():
-                    self._end(event.task, TaskState.FAILED)
-                case TaskSkipped():
-                    self._end(event.task, TaskState.SKIPPED)
-                case TaskCancelled():
-                    self._end(event.task, TaskState.CANCELLED)
-                case CancelRequested():
-                    self._state = RunState.CANCELLED
-                case RunFinished():
-                    self._ended, self._state = event.at, event.state
-                case _:
-                    assert_never(event)
-
-    def _end(self, task: str, state: TaskState) -> None:
-        self._running.pop(task, None)
-        self._counts[state] += 1
-        self._done += 1
-
-    @property
-    def state(self) -> RunState:
-        """Where the run stands; cancelled as soon as somebody asks for that."""
-        return self._state
-
-    @property
-    def ended(self) -> int:
-        """How many tasks have ended, in whatever way."""
-        return self._done
-
-    def count(self, state: TaskState) -> int:
-        """How many tasks ended in a state."""
-        with self._lock:
-            return self._counts[state]
-
-    @property
-    def running(self) -> list[tuple[str, float]]:
-        """The running tasks with the time each started at, the earliest first."""
-        with self._lock:
-            return list(self._running.items())
-
-    def seconds(self, now: float) -> float:
-        """How long the run has been going, or took."""
-        with self._lock:
-            return 0.0 if self._began is None else max(0.0, (self._ended or now) - self._began)
-
-    def words(self) -> str:
-        """The counts, such as ``12 of 23 tasks, 4 running, 1 failed``."""
-        parts = [f"{self.ended:,} of {self.total:,} tasks"]
-        if self.running:
-            parts.append(f"{len(self.running):,} running")
-        stopped = (TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED)
-        parts += [f"{count:,} {state}" for state in stopped if (count := self.count(state))]
-        return ", ".join(parts)
 
 
 class Progress(Protocol):
@@ -142,6 +60,8 @@ class Progress(Protocol):
 class Lines:
     """Plain lines: one for each task that ends, or in long runs one for each tenth of them, and one for each failure.
 
+    A retry gets a line as well, as long as there are not too many of them.
+
     Args:
         stream: where to write.
         name: of the workflow.
@@ -153,6 +73,7 @@ class Lines:
         self._stream = stream
         self._width = len(f"{total:,}")
         self._tenths = 0
+        self._retries = 0
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +85,14 @@ class Lines:
         """Tell what happened."""
         self._board.see(event)
         match event:
+            case RunStarted() if kept := self._board.came_from("resumed"):
+                self._write(f"{self._board.name}: kept {kept:,} of {self._board.total:,} tasks, which had succeeded")
+            case TaskRetrying() if self._board.has_begun:
+                self._retry(event)
+            case TaskSucceeded(source="resumed"):
+                pass
+            case TaskSucceeded(source="cache") if self._board.total <= MOST_LINES:
+                self._tell(f"{event.task} cached")
             case TaskSucceeded() if self._board.total <= MOST_LINES:
                 self._tell(f"{event.task} succeeded in {duration(event.seconds)}")
             case TaskFailed():
@@ -176,9 +105,19 @@ class Lines:
             case _:
                 pass
         tenths = self._board.ended * _TENTHS // self._board.total if self._board.total else 0
-        if self._board.total > MOST_LINES and tenths > self._tenths:
+        kept = isinstance(event, TaskSucceeded) and event.source == "resumed"
+        if self._board.total > MOST_LINES and tenths > self._tenths and not kept:
             self._write(f"{self._board.name}: {self._board.words()}")
         self._tenths = tenths
+
+    def _retry(self, event: TaskRetrying) -> None:
+        self._retries += 1
+        if self._retries <= MOST_LINES:
+            what = shorten(one_line(error_text(event.error)), _ERROR_WIDTH)
+            wait = duration(max(0.0, event.next_at - event.at))
+            self._write(f"retry {event.task} (attempt {event.attempt + 1} in {wait}): {what}")
+        elif self._retries == MOST_LINES + 1:
+            self._write("more retries follow, without a line each")
 
     def _tell(self, text: str) -> None:
         self._write(f"[{self._board.ended:>{self._width},}/{self._board.total:,}] {text}")
@@ -240,19 +179,20 @@ class Screen:
             Text(f"{board.words()}, {duration(board.seconds(now))}", no_wrap=True, overflow="ellipsis"),
         )
         room = max(1, min(MOST_RUNNING, self._console.height - 3))
-        running = board.running
-        lines = [
-            Text(
-                f"  {shorten(task, 60, keep_end=True)}  {duration(max(0.0, now - at))}",
-                style="dim",
-                no_wrap=True,
-                overflow="ellipsis",
-            )
-            for task, at in running[:room]
-        ]
-        if len(running) > room:
-            lines.append(Text(f"  and {len(running) - room:,} more", style="dim"))
+        running, retrying = board.running, board.retrying
+        busy = islice(self._busy(running, retrying, now), room)
+        lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in busy]
+        if (more := len(running) + len(retrying) - room) > 0:
+            lines.append(Text(f"  and {more:,} more", style="dim"))
         return Group(head, *lines)
+
+    def _busy(self, running: list[tuple[str, float]], retrying: list[Again], now: float) -> Iterator[str]:
+        for task, at in running:
+            far = f"  {told}" if (told := self._board.told(task)) else ""
+            yield f"  {shorten(task, 60, keep_end=True)}{far}  {duration(max(0.0, now - at))}"
+        for task, attempt, due, error in retrying:
+            wait = f"in {duration(due - now)}" if due > now else "is due"
+            yield f"  {shorten(task, 60, keep_end=True)}  attempt {attempt} {wait}: {one_line(error_text(error))}"
 
 
 def progress_on(console: Console, name: str, total: int) -> Lines | Screen:

@@ -6,7 +6,7 @@ import re
 from html import escape
 from importlib.resources import files
 
-from graflow.show.drawing import HEAD, Drawing, draw, label, parameter_name, second_line
+from graflow.show.drawing import HEAD, Drawing, draw, label, second_line
 from graflow.show.fold import FOLD, fold
 from graflow.show.grid import Point
 from graflow.show.layout import Rect
@@ -92,23 +92,25 @@ def _edges(drawing: Drawing) -> list[str]:
     critical = drawing.picture.critical_edges()
     lines: tuple[list[str], list[str]] = [], []
     heads: dict[tuple[int, int], str] = {}
-    for (a, b, parameter), route in zip(drawing.picture.edges, drawing.layout.routes, strict=True):
+    outcomes = drawing.picture.outcomes
+    for edge, route in zip(drawing.picture.edges, drawing.layout.routes, strict=True):
+        a, b, parameter = edge
         is_critical = (a, b) in critical
-        marks = "gf-edge" + " gf-order" * (not parameter) + " gf-critical" * is_critical
+        marks = "gf-edge" + " gf-order" * (not parameter) + " gf-outcome" * (edge in outcomes)
+        marks += " gf-critical" * is_critical
         port = drawing.port(b, parameter)
         ends = f'data-from="{a}" data-to="{b}" data-end="{b}:{port}"'
         lines[is_critical].append(f'<path class="{marks}" {ends} d="{_path(route)}"/>')
         if drawing.picture.tasks[b].kind == "task" and ((b, port) not in heads or is_critical):
-            name = drawing.ports[b][port]
+            name = drawing.port_label(b, drawing.ports[b][port])
             heads[b, port] = f'<g class="gf-end" data-end="{b}:{port}">{_head(route[-1], name, is_critical)}</g>'
     return lines[False] + lines[True] + list(heads.values())
 
 
-def _head(tip: Point, parameter: str, is_critical: bool) -> str:
+def _head(tip: Point, name: str, is_critical: bool) -> str:
     x, y = tip
     shape = f"M{_n(x - HEAD)} {_n(y - 3.5)}L{_n(x)} {_n(y)}L{_n(x - HEAD)} {_n(y + 3.5)}z"
     head = f'<path class="gf-head{" gf-critical" * is_critical}" d="{shape}"/>'
-    name = parameter_name(parameter)
     text = f'<text class="gf-parameter" x="{_n(x - HEAD - 3)}" y="{_n(y - 4)}">{xml(name)}</text>' if name else ""
     return head + text
 

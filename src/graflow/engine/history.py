@@ -1,0 +1,119 @@
+"""The past of a run, as the events that somebody who listened from the start would have been told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from graflow.core.run import AttemptRecord
+from graflow.engine.events import (
+    CancelRequested,
+    Event,
+    RunFinished,
+    RunStarted,
+    TaskCancelled,
+    TaskFailed,
+    TaskRetrying,
+    TaskSkipped,
+    TaskStarted,
+    TaskSucceeded,
+)
+from graflow.engine.rules import CANCELLED, FAILED, RUNNING, SKIPPED, SUCCEEDED
+
+if TYPE_CHECKING:
+    from graflow.engine.drive import Execution
+
+
+def passive_event(run: Execution, i: int, state: int) -> Event:
+    """A task ended without a result or an error of its own."""
+    id, at = run.plan.ids[i], run.epoch + passive_end(run, i, state)
+    return TaskSkipped(id, run.reason(i) or "", at) if state == SKIPPED else TaskCancelled(id, at)
+
+
+def passive_end(run: Execution, i: int, state: int) -> float:
+    """When it did."""
+    if state == SKIPPED:
+        return run.ended[run.machine.skipped_for[i]]
+    return run.ended[i] or run.closed_at
+
+
+def failed_event(run: Execution, i: int) -> TaskFailed:
+    """A task failed for good."""
+    end, start = run.ended[i], run.started[i]
+    return TaskFailed(run.plan.ids[i], run.machine.attempts[i], run.epoch + end, end - start, run.errors[i])
+
+
+def retrying_event(run: Execution, i: int, attempt: AttemptRecord, next_at: float) -> TaskRetrying:
+    """An attempt failed, and another one follows."""
+    seconds = attempt.duration or 0.0
+    assert attempt.error is not None
+    return TaskRetrying(
+        run.plan.ids[i], attempt.number, attempt.started + seconds, seconds, attempt.error, run.epoch + next_at
+    )
+
+
+def history(run: Execution) -> Iterator[Event]:
+    """All that happened so far, in order of time.
+
+    Where the clock stood still, in plan order: an upstream ends before its downstream starts.
+    """
+    began = run.epoch + run.began
+    past: list[tuple[float, int, Event]] = [(began, -1, RunStarted(run.id, began))]
+    machine = run.machine
+    for place, i in enumerate(run.plan.order):
+        if i >= len(run.plan.ids):
+            continue
+        if run.sources.get(i) == "resumed":  # of an earlier part of the run: told in short, and before this part
+            seconds = run.ended[i] - run.started[i]
+            known = TaskSucceeded(run.plan.ids[i], machine.attempts[i], began, seconds, "resumed")
+            past.append((began, -2, known))
+            continue
+        own = _of_task(run, i)
+        for k in range(len(own) - 2, -1, -1):  # an end as the sum of two floats can be later than what follows
+            own[k] = min(own[k][0], own[k + 1][0]), own[k][1]
+        past.extend((at, place, event) for at, event in own)
+    if machine.cancel_reason is not None:
+        at = run.epoch + run.closed_at
+        past.append((at, -1, CancelRequested(machine.cancel_reason, at)))
+    if run.finished_at is not None:
+        at = run.epoch + run.finished_at
+        past.append((at, len(run.plan.order), RunFinished(run.id, machine.outcome, at)))
+    past.sort(key=lambda entry: entry[:2])
+    return (event for _, _, event in past)
+
+
+def _of_task(run: Execution, i: int) -> list[tuple[float, Event]]:
+    """What happened to one task, in the order in which it did, each with its time."""
+    machine, id = run.machine, run.plan.ids[i]
+    state, attempt = machine.states[i], machine.attempts[i]
+    past: list[tuple[float, Event]] = []
+    began = run.epoch + run.began
+    for earlier in run.past.get(i, ()):
+        if earlier.started < began:
+            continue
+        begun, ended = earlier.started, earlier.started + (earlier.duration or 0.0)
+        past.append((begun, TaskStarted(id, earlier.number, begun, earlier.worker or "")))
+        if earlier.error is not None:
+            past.append((ended, retrying_event(run, i, earlier, ended - run.epoch + _delay(run, i, earlier))))
+    if state < RUNNING:
+        return past
+    start, end = run.epoch + run.started[i], run.epoch + run.ended[i]
+    last = run.last_attempt(i)
+    if last is not None and last.number == attempt and last not in run.past.get(i, ()):
+        past.append((start, TaskStarted(id, attempt, start, last.worker or "")))
+    if state == SUCCEEDED:
+        seconds = run.ended[i] - run.started[i]
+        past.append((end, TaskSucceeded(id, attempt, end, seconds, run.sources.get(i, "run"))))
+    elif state == FAILED:
+        past.append((end, failed_event(run, i)))
+    elif state in (SKIPPED, CANCELLED):
+        past.append((run.epoch + passive_end(run, i, state), passive_event(run, i, state)))
+    return past
+
+
+def _delay(run: Execution, i: int, attempt: AttemptRecord) -> float:
+    """How long the next attempt had to wait after this one failed."""
+    policy, number = run.plan.policies.get(i), attempt.number - run.machine._before.get(i, 0)
+    if policy is None or policy.retry is None or number < 1:
+        return 0.0
+    return policy.retry.backoff.delay(number, f"{run.id}/{run.plan.ids[i]}")

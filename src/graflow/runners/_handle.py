@@ -1,0 +1,246 @@
+"""A run on this machine: the handle while it lasts, its records and results afterwards."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from graflow.core.outcome import Outcome
+from graflow.core.run import Events, Run, RunHandle, RunState, TaskRecord
+from graflow.core.task import Task
+from graflow.engine.drive import Execution
+from graflow.engine.events import Event
+from graflow.engine.verdict import run_error
+from graflow.errors import UnknownTaskError
+from graflow.runners._workers import Crew
+
+if TYPE_CHECKING:
+    import asyncio
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class LocalHandle(RunHandle[R]):
+    """A run under way on this machine."""
+
+    def __init__(self, execution: Execution, crew: Crew, check: bool) -> None:
+        self._execution = execution
+        self._crew = crew
+        self._check = check
+        self._over = False
+        self._ending = threading.Lock()
+        self._run = LocalRun[R](execution)
+
+    @property
+    def id(self) -> str:
+        """The id of the run."""
+        return self._execution.id
+
+    @property
+    def state(self) -> RunState:
+        """Where the run stands now."""
+        return self._execution.state
+
+    @property
+    def tasks(self) -> Mapping[str, TaskRecord]:
+        """Where each task stands now."""
+        return self._run.tasks
+
+    def wait(self, timeout: float | None = None) -> Run[R]:
+        """Wait for the end; see `RunHandle.wait`."""
+        if timeout is None and not self._over:
+            self._execution.wait()
+        elif not self._execution.done.wait(timeout):
+            raise TimeoutError(f"run {self.id} has not ended within {timeout:g} s; it goes on")
+        self._end()
+        if self._execution.fatal is not None:
+            raise self._execution.fatal
+        if self._check:
+            self._run.raise_for_failure()
+        return self._run
+
+    def cancel(self, reason: str = "cancelled by the caller") -> None:
+        """Start nothing more; see `RunHandle.cancel`. Async tasks under way are cancelled."""
+        self._execution.cancel(reason)
+
+    def events(self) -> LocalEvents:
+        """What happens, from the start of the run to its end."""
+        return LocalEvents(self._execution)
+
+    def __await__(self) -> Generator[Any, None, Run[R]]:
+        """Wait without blocking the event loop."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        _when_done(self._execution, loop, tell)
+        yield from ended
+        return self.wait()
+
+    def go(self) -> None:
+        """Begin the run, and leave it to threads of its own."""
+        if self._execution.done.is_set():  # read back from a store
+            return
+        self._start()
+        if self._crew.inline is not None:
+            self._crew.spawn(self._crew.drive, "graflow-inline")
+
+    def drive(self) -> None:
+        """Begin the run, lend it this thread, and return when it has ended; Ctrl-C as for `LocalRunner.begin`."""
+        if self._execution.done.is_set():  # read back from a store
+            return
+        try:
+            self._start()
+            self._crew.drive()
+        except KeyboardInterrupt as stop:
+            self._crew.interrupt(stop)
+            self._end()
+            raise
+
+    def _start(self) -> None:
+        self._crew.extras.run_begins()
+        if self._execution.journal is not None:
+            self._execution.journal.open()
+        self._crew.start()
+
+    def _end(self) -> None:
+        with self._ending:
+            if not self._over:
+                self._over = True
+                journal = self._execution.journal
+                self._crew.extras.run_ended(run_error(self._execution))
+                try:
+                    if journal is not None:
+                        journal.close()
+                finally:
+                    self._crew.end()
+
+
+def _when_done(execution: Execution, loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
+    def ended() -> None:
+        if execution.done.is_set():
+            _tell_loop(loop, tell)
+
+    execution.on_end(ended)
+
+
+def _tell_loop(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:
+        if not loop.is_closed():  # a closed loop has nobody left who waits
+            raise
+
+
+class LocalRun(Run[R], Generic[R]):
+    """The records and results of a run on this machine."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    @property
+    def id(self) -> str:
+        """The id of the run."""
+        return self._execution.id
+
+    @property
+    def state(self) -> RunState:
+        """How it ended."""
+        return self._execution.state
+
+    @property
+    def value(self) -> R:
+        """The result of the task that the workflow returns; see `Run.value`."""
+        i = self._execution.plan.returns
+        return self._execution.result(i) if i is not None else None  # type: ignore[return-value]  # no tasks at all
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the run to its end."""
+        end = self._execution.finished_at
+        return end - self._execution.began if end is not None else 0.0
+
+    @property
+    def tasks(self) -> Mapping[str, TaskRecord]:
+        """What happened to each task, by id, in plan order."""
+        return Records(self._execution)
+
+    def __getitem__(self, task: Task[..., Any] | str) -> Any:
+        """The result of one task; see `Run.__getitem__`."""
+        return self._execution.result(self._index(task))
+
+    def outcome(self, task: Task[..., T]) -> Outcome[T]:
+        """How one task ended, as a value."""
+        return self._execution.outcome(self._index(task))
+
+    def raise_for_failure(self) -> None:
+        """Raise if the run did not succeed."""
+        error = run_error(self._execution)
+        if error is not None:
+            raise error
+
+    def _index(self, task: Task[..., Any] | str) -> int:
+        plan = self._execution.plan
+        id = task if isinstance(task, str) else task.id
+        i = plan.index.get(id)
+        if i is None:
+            raise UnknownTaskError(f"workflow {plan.name!r} has no task {id!r}; look at run.tasks for those it has")
+        if isinstance(task, Task) and task.fn is not plan.task(i).fn:
+            raise UnknownTaskError(
+                f"workflow {plan.name!r} has a task {id!r}, but with another function: it was defined at "
+                f"{plan.task(i)._definition.site}, the one asked for at {task._definition.site}"
+            )
+        return i
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} of {self._execution.plan.name!r}: {self.state}>"
+
+
+class Records(Mapping[str, TaskRecord]):
+    """The records of all tasks, each made when it is asked for."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def __getitem__(self, id: str) -> TaskRecord:
+        return self._execution.record(self._execution.plan.index[id])
+
+    def __iter__(self) -> Iterator[str]:
+        plan = self._execution.plan
+        return (plan.ids[i] for i in plan.order if i < len(plan.ids))
+
+    def __len__(self) -> int:
+        return len(self._execution.plan.ids)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class LocalEvents(Events):
+    """The events of one run, from its start; every iteration begins anew."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def __iter__(self) -> Iterator[Event]:
+        arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._execution.listen(arrived.put)
+        while (event := arrived.get()) is not None:
+            yield event
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._execution.listen(lambda event: _tell_loop(loop, lambda: arrived.put_nowait(event)))
+        while (event := await arrived.get()) is not None:
+            yield event
