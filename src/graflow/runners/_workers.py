@@ -275,6 +275,14 @@ class Crew:
         abandoned = lane.abandoned
         self.thread_of[worker] = threading.current_thread()
         ATTEMPT.set(attempt)  # in a context of this worker's own
+        # Nobody keeps what happens, and no body needs more than a call.
+        plain = begun is None and special is None
+        value: Any = None
+        args: Any = None
+        kwargs: Any = None
+        error: BaseException | None = None
+        payload: Any = None
+        prepared: Prepared | None = None
         lock.acquire()
         try:
             now = clock()
@@ -297,12 +305,6 @@ class Crew:
                 if not alone and self.timekeeper is not None:
                     self.timekeeper.look()
                 lock.release()
-                value: Any = None
-                args: Any = None
-                kwargs: Any = None
-                error: BaseException | None = None
-                payload: Any = None
-                prepared: Prepared | None = None
                 try:
                     function, recipe = functions[function_of[i]], recipes[i]
                     if special is not None and special[i]:
@@ -335,21 +337,23 @@ class Crew:
                     error = noted(raised, plan.ids[i])
                 lock.acquire()
                 now = clock()  # with the lock held, so that the times of all workers are in the order of the events
-                if attempt.lines is not None:
-                    attempt.hand_over()
-                if error is None:
-                    if prepared is None:
-                        execution.commit(i, this, value, now, payload)
-                    else:
-                        execution.commit(i, this, value, now, payload, prepared.source)
+                if plain and error is None:
+                    execution.commit(i, this, value, now)
                 else:
-                    execution.commit_failure(i, this, error, now)
+                    if attempt.lines is not None:
+                        attempt.hand_over()
+                    if error is None:
+                        source = prepared.source if prepared is not None else None
+                        execution.commit(i, this, value, now, payload, source)
+                    else:
+                        execution.commit_failure(i, this, error, now)
+                    if prepared is not None:
+                        extras.told(prepared, error)
                     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                         raise error
-                if prepared is not None:
-                    extras.told(prepared, error)
+                    error = payload = prepared = None
                 # Neither a result nor an input may live on in this frame while the worker waits.
-                value = args = kwargs = error = payload = prepared = None
+                value = args = kwargs = None
                 if abandoned and worker in abandoned:
                     return
                 if not alone or self.asynchronous is not None:
