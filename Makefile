@@ -20,7 +20,7 @@ INSTALLED := .venv/.installed$(subst /,-,$(subst $(EMPTY) $(EMPTY),_,$(CURDIR)))
 # Sources with types; the examples count, because users copy them.
 TYPED := src stubs examples
 
-.PHONY: help demo test check lint types docs docs-serve bench bench-quick lock wheel clean
+.PHONY: help demo test check lint types docs docs-serve bench bench-quick chaos lock wheel clean
 
 help:  ## list what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,10 @@ bench: $(INSTALLED)  ## every benchmark, against the floors and peers (minutes)
 
 bench-quick: $(INSTALLED)  ## the benchmarks that fit into a minute
 	@$(PY) tests/bench/quick.py $(ARGS)
+
+chaos: $(INSTALLED)  ## kill runs two hundred times, and write from two dozen processes for a minute
+	@$(PY) tests/chaos/kill_and_resume.py $(ARGS)
+	@$(PY) tests/chaos/many_writers.py --seconds 60
 
 lock: $(INSTALLED)  ## renew requirements.lock from pyproject.toml (`ARGS=--upgrade` for newer releases)
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
