@@ -514,3 +514,39 @@ def test_a_damaged_result_is_made_again_and_never_served(tmp_path: Path, diary: 
     reason = again.tasks["large"].reason
     assert reason is not None
     assert reason.startswith("run again: its stored result cannot be read: ")
+
+
+def test_the_events_of_a_run_that_was_read_back(store: Store, diary: Diary) -> None:
+    workflow, runner = chain(diary, b={}), LocalRunner(store=store)
+    runner.run(workflow, run_id="n")
+    events = [
+        (type(event).__name__, getattr(event, "task", "")) for event in runner.start(workflow, run_id="n").events()
+    ]
+    started_and_ended = [(what, id) for id in "abc" for what in ("TaskStarted", "TaskSucceeded")]
+    assert events == [("RunStarted", ""), *started_and_ended, ("RunFinished", "")]
+
+
+def test_the_events_of_a_resumed_run(store: Store, diary: Diary) -> None:
+    workflow, runner = chain(diary), LocalRunner(store=store)
+    first = runner.run(workflow, check=False)
+    handle = runner.prepare_resume(first.id, workflow)
+    handle.drive()
+    events = [(type(event).__name__, getattr(event, "task", "")) for event in handle.events()]
+    assert events == [
+        ("TaskSucceeded", "a"),  # in an earlier part
+        ("RunStarted", ""),
+        *((what, id) for id in "bc" for what in ("TaskStarted", "TaskSucceeded")),
+        ("RunFinished", ""),
+    ]
+
+
+def test_a_handle_that_is_never_driven_gives_its_run_back(store: Store, diary: Diary) -> None:
+    import gc
+
+    handle = LocalRunner(store=store).prepare(chain(diary))
+    run_id = handle.id
+    del handle
+    gc.collect()
+    row = store.find(run_id)
+    assert row is not None
+    assert (row.state, row.alive) == ("interrupted", False)

@@ -60,7 +60,10 @@ def history(run: Execution) -> Iterator[Event]:
     began = run.epoch + run.began
     past: list[tuple[float, int, Event]] = [(began, -1, RunStarted(run.id, began))]
     machine = run.machine
+    # Times that went through a store are rounded, so what began when another task ended may seem to have begun before.
+    ends = [0.0] * len(run.plan.upstream)
     for place, i in enumerate(run.plan.order):
+        ends[i] = max((ends[u] for u in run.plan.upstream[i]), default=0.0)
         if i >= len(run.plan.ids):
             continue
         if run.sources.get(i) == "resumed":  # of an earlier part of the run: told in short, and before this part
@@ -71,15 +74,18 @@ def history(run: Execution) -> Iterator[Event]:
         own = _of_task(run, i)
         for k in range(len(own) - 2, -1, -1):  # an end as the sum of two floats can be later than what follows
             own[k] = min(own[k][0], own[k + 1][0]), own[k][1]
-        past.extend((at, place, event) for at, event in own)
+        if not own or not isinstance(own[0][1], TaskStarted):  # a task that did not run ends when that is decided
+            ends[i] = 0.0
+        for at, event in own:
+            ends[i] = max(ends[i], at)
+            past.append((ends[i], place, event))
     if machine.cancel_reason is not None:
         at = run.epoch + run.closed_at
         past.append((at, -1, CancelRequested(machine.cancel_reason, at)))
-    if run.finished_at is not None:
-        at = run.epoch + run.finished_at
-        past.append((at, len(run.plan.order), RunFinished(run.id, machine.outcome, at)))
     past.sort(key=lambda entry: entry[:2])
-    return (event for _, _, event in past)
+    yield from (event for _, _, event in past)
+    if run.finished_at is not None:  # the last, whatever rounding makes of times that went through a store
+        yield RunFinished(run.id, machine.outcome, run.epoch + run.finished_at)
 
 
 def _of_task(run: Execution, i: int) -> list[tuple[float, Event]]:
