@@ -85,8 +85,10 @@ class Extras:
 
     def run_ended(self, error: BaseException | None) -> None:
         """End the run's trace."""
-        self._end_spans()
         if self._tracing is not None and self._span is not None:
+            with self._execution.lock:  # whoever committed the last attempt tells of it before giving up the lock
+                pass
+            self._end_spans()
             self._tracing.end(self._span, error, {"graflow.state": str(self._execution.state)})
             self._span = None
 
