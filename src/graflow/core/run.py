@@ -58,7 +58,7 @@ class TaskState(enum.StrEnum):
     SKIPPED = "skipped"
     """It did not run, because something it needs did not succeed."""
     CANCELLED = "cancelled"
-    """It did not run, because the run was cancelled."""
+    """The run was called off before it started, or while it ran."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,4 +100,9 @@ class LocalAttempt:
             self._readable = self.index, frozenset(plan.workflow._structure.task_upstream(self.index))
         if i is None or i not in self._readable[1]:
             raise no_upstream(reader, id, known=i is not None)
-        return self._execution.result(i)
+        result = self._execution.result(i)
+        if self._execution.isolates:
+            from graflow.engine import codec
+
+            return codec.loads(codec.dumps(result))
+        return result

@@ -16,22 +16,13 @@ from graflow.engine.events import CancelRequested, Event, RunFinished, TaskProgr
 from graflow.engine.history import failed_event, history, passive_end, passive_event, retrying_event
 from graflow.engine.ledger import PENDING, RELEASED, Keep, Ledger, readers
 from graflow.engine.machine import Machine
-from graflow.engine.rules import AGAIN, FAILED, FINAL, RETRYING, RUNNING, SUCCEEDED, rules_of
-from graflow.errors import CacheKeyError, TaskResultError, TaskTimeoutError
+from graflow.engine.rules import AGAIN, FAILED, FINAL, RETRYING, SUCCEEDED, is_retried, rules_of
+from graflow.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
     from graflow.engine.journal import Ended, Journal
 
 _LOOK_UP_SECONDS: Final = 0.2
-
-
-def owned(lock: Any) -> bool:
-    """Does this thread hold the lock?
-
-    `threading.Condition` asks a reentrant lock the same way; a plain lock cannot say whose it is, and after an
-    interrupt that is the only thing that matters.
-    """
-    return bool(lock._is_owned())
 
 
 class Execution(Ledger):
@@ -50,6 +41,7 @@ class Execution(Ledger):
         done: set when the run has ended.
         watched: somebody has to be told when a task starts.
         journal: keeps what happens; None where nobody does.
+        isolates: bodies get copies of what they read.
         overrun: says of a task whose attempt took too long what becomes of it.
 
     Raises:
@@ -91,6 +83,7 @@ class Execution(Ledger):
         self.watched = self._attentive = False
         self._past: list[Ended] | None = None
         self.journal: Journal | None = None
+        self.isolates = False
         self.overrun: Callable[[int], str] = lambda i: ""
         self._outcomes: Mapping[int, int] = plan.outcome_slots
         self._passive: list[tuple[int, int]] = []
@@ -138,7 +131,7 @@ class Execution(Ledger):
     def commit_failure(self, i: int, attempt: int, error: BaseException, now: float) -> None:
         """An attempt failed. News of an attempt that is not the current one changes nothing."""
         machine = self.machine
-        verdict = machine.attempt_failed(i, attempt, now, again=self._is_retried(i, error))
+        verdict = machine.attempt_failed(i, attempt, now, again=is_retried(self.plan.policies.get(i), error))
         if verdict == AGAIN:
             self._again(i, attempt, error, now)
         elif verdict == FINAL:
@@ -173,24 +166,11 @@ class Execution(Ledger):
                 at = self.epoch + self.clock.now()
                 self._emit(TaskProgress(self.plan.ids[i], attempt, done, total, at))
 
-    def is_current(self, i: int, attempt: int) -> bool:
-        """Is this the attempt whose end will count?"""
-        return self.machine.states[i] == RUNNING and self.machine.attempts[i] == attempt
-
     def add_worker(self, name: str) -> int:
         """Give a worker a number for the records."""
         with self.lock:
             self.workers.append(name)
             return len(self.workers) - 1
-
-    def _is_retried(self, i: int, error: BaseException) -> bool:
-        policy = self.plan.policies.get(i)
-        return (
-            policy is not None
-            and policy.retry is not None
-            and not isinstance(error, CacheKeyError | TaskResultError)  # another attempt would end the same
-            and policy.retry.covers(error)
-        )
 
     def _again(self, i: int, attempt: int, error: BaseException, now: float) -> None:
         failed = AttemptRecord(
@@ -267,6 +247,8 @@ class Execution(Ledger):
             self._attentive = self._attentive or bool(self._outcomes) or self.readers is not None
             if self.journal is not None:
                 self._past = self.journal.past
+            if self.readers is not None:  # what is known from before reads nothing any more
+                self._release(*(i for i in range(len(self.plan.ids)) if self.machine.states[i] == SUCCEEDED))
             if self._attentive or self.journal is not None:
                 self.machine.listener = self._note_passive
             self.machine.start()
@@ -315,7 +297,7 @@ class Execution(Ledger):
         machine, timeout = self.machine, self.options.timeout
         if timeout is not None and now >= self.began + timeout and machine.open:
             left = [(i, machine.attempts[i]) for i in machine.running()]
-            self.closed_at = now
+            self.closed_at = self.closed_at if machine.closed else now
             for i, _ in left:
                 self.ended[i] = now
             machine.expire()
@@ -332,9 +314,21 @@ class Execution(Ledger):
             self.commit_failure(i, attempt, error, now)
         return overdue
 
+    def give_up(self) -> Sequence[tuple[int, int]]:
+        """End a run that was called off without waiting for what runs. With the lock held.
+
+        Returns:
+            as `tick`.
+        """
+        left = [(i, self.machine.attempts[i]) for i in self.machine.running()]
+        for i, attempt in left:
+            self.commit_cancelled(i, attempt, self.clock.now())
+        return left
+
     def abort(self, fatal: BaseException) -> None:
         """Graflow itself failed: end the run with that, whatever state it is in."""
-        self.fatal = fatal
+        if self.finished_at is None:  # else what failed is only the clearing up
+            self.fatal = fatal
         # Whoever failed may have held the lock and lost it; nobody must wait for it for ever.
         held = self.lock.acquire(timeout=1)
         try:
@@ -356,6 +350,12 @@ class Execution(Ledger):
             self.machine.listener = None
             self.journal = self._past = None
             self.overrun = lambda i: ""
+
+    def unlisten(self, listener: Callable[[Event | None], None]) -> None:
+        """Tell a listener nothing more."""
+        with self.lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
 
     def wait(self) -> None:
         """Wait for the end of the run.

@@ -32,7 +32,7 @@ def passive_event(run: Execution, i: int, state: int) -> Event:
 
 def passive_end(run: Execution, i: int, state: int) -> float:
     """When it did."""
-    if state == SKIPPED:
+    if state == SKIPPED and not run.ended[i]:
         return run.ended[run.machine.skipped_for[i]]
     return run.ended[i] or run.closed_at
 

@@ -85,6 +85,10 @@ class Ledger:
         """Where the run stands."""
         return RunState.FAILED if self.fatal is not None else self.machine.outcome
 
+    def is_current(self, i: int, attempt: int) -> bool:
+        """Is this the attempt whose end will count?"""
+        return self.machine.states[i] == RUNNING and self.machine.attempts[i] == attempt
+
     def record(self, i: int) -> TaskRecord:
         """What became of a task so far."""
         machine = self.machine
@@ -132,7 +136,8 @@ class Ledger:
             return "the run's time was up"
         if machine.cancel_reason is not None:
             return f"the run was cancelled: {machine.cancel_reason}"
-        assert machine.stopped_for is not None
+        if machine.stopped_for is None:
+            return "the run ended before it started"
         return f"the run stopped when task {ids[machine.stopped_for]!r} failed"
 
     def result(self, i: int) -> Any:

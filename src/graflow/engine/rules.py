@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graflow.core.run import TaskState
-from graflow.errors import ConfigurationError
+from graflow.errors import CacheKeyError, ConfigurationError, TaskResultError
 
 if TYPE_CHECKING:
     from graflow.core.plan import Plan
+    from graflow.core.policy import Policy
 
 WAITING: Final = 0
 READY: Final = 1
@@ -109,3 +110,10 @@ def rules_of(plan: Plan, run: str) -> tuple[dict[int, Rules], dict[str, int]]:
                 limit.name if limit is not None else None,
             )
     return rules, limits
+
+
+def is_retried(policy: Policy | None, error: BaseException) -> bool:
+    """Is this an error after which the task may be tried again?"""
+    if policy is None or policy.retry is None or isinstance(error, CacheKeyError | TaskResultError):
+        return False  # the last two would come again
+    return policy.retry.covers(error)

@@ -20,10 +20,11 @@ def run_error(execution: Execution) -> RunFailedError | RunCancelledError | RunT
         )
     if state is RunState.TIMED_OUT:
         done = sum(execution.machine.states[i] == SUCCEEDED for i in range(len(plan.ids)))
+        timeout = execution.options.timeout
+        bound = "" if timeout is None else f" of {timeout:g} s"
         return RunTimeoutError(
-            f"run {execution.id} of workflow {plan.name!r} took longer than its timeout of "
-            f"{execution.options.timeout:g} s, with {done} of {len(plan.ids)} tasks done; give it more time, or resume "
-            f"it if its runner has a store"
+            f"run {execution.id} of workflow {plan.name!r} took longer than its timeout{bound}, with {done} of "
+            f"{len(plan.ids)} tasks done; give it more time, or resume it if its runner has a store"
         )
     if state is not RunState.FAILED:
         return None

@@ -14,6 +14,7 @@ from graflow.engine.context import LocalAttempt
 from graflow.engine.payload import payload_of
 
 if TYPE_CHECKING:
+    from graflow.engine.tracing import AttemptSpan
     from graflow.runners._extras import Prepared
     from graflow.runners._workers import Crew
 
@@ -38,7 +39,7 @@ class AsyncLane:
         self.pump_planned = False
         self.in_flight: dict[tuple[int, int], asyncio.Task[None]] = {}
         self.expected = 0
-        self.ended = False
+        self.ended = self.gave_up = False
         self.finished = False
         self.stopped = False
         crew.spawn(self._main, "graflow-async")
@@ -51,14 +52,15 @@ class AsyncLane:
             self.pump_planned = True
             self.loop.call_soon_threadsafe(self._pump, context=self.crew.context)
 
-    def adopt(self, i: int, number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def adopt(self, i: int, number: int, coroutine: Coroutine[Any, Any, Any], prepared: Prepared | None) -> None:
         """Await a coroutine that a plain function gave."""
         with self.execution.lock:
             self.expected += 1
-        self.loop.call_soon_threadsafe(self._begin_adopted, i, number, coroutine, context=self.crew.context)
+        self.loop.call_soon_threadsafe(self._begin_adopted, i, number, coroutine, prepared, context=self.crew.context)
 
     def abandon(self, i: int, number: int) -> None:
         """Cancel an attempt that counts no more, and wait for it no longer. With the lock held."""
+        self.gave_up = True
         if not self.stopped:
             self.loop.call_soon_threadsafe(self._abandon, (i, number))
 
@@ -88,16 +90,25 @@ class AsyncLane:
         finally:
             with self.execution.lock:
                 self.stopped = True
-            left = asyncio.all_tasks(self.loop)  # what bodies started and left behind
-            for task in left:
-                task.cancel()
-            if left:  # a body that does not heed its cancellation must not hold up the run
-                done, _ = self.loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
-                for task in done:  # looked at, or asyncio complains that nobody did
-                    _ = task.cancelled() or task.exception()
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):  # from what bodies left behind
+                self._clean_up()
             self.loop.close()
+
+    def _clean_up(self) -> None:
+        left = asyncio.all_tasks(self.loop)  # what bodies started and left behind
+        for task in left:
+            task.cancel()
+        if left:  # a body that does not heed its cancellation must not hold up the run
+            done, _ = self.loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
+            for task in done:  # looked at, or asyncio complains that nobody did
+                _ = task.cancelled() or task.exception()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        if self.gave_up:  # a thread of the attempt that was given up may go on for ever
+            executor = getattr(self.loop, "_default_executor", None)
+            if executor is not None:
+                executor.shutdown(wait=False)
+        else:
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
 
     def _pump(self) -> None:
         with self.execution.lock:
@@ -161,10 +172,20 @@ class AsyncLane:
         if self.execution.machine.closed:
             self._cancel(key)
 
-    def _begin_adopted(self, i: int, number: int, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self.expected -= 1
+    def _begin_adopted(
+        self, i: int, number: int, coroutine: Coroutine[Any, Any, Any], prepared: Prepared | None
+    ) -> None:
+        with self.execution.lock:
+            self.expected -= 1
+            is_current = self.execution.is_current(i, number)
+        if not is_current:  # given up on the way here
+            coroutine.close()
+            self._stop_if_done()
+            return
         attempt = LocalAttempt(self.execution, i, number)
-        self._begin(attempt, self._await(attempt, coroutine, None))
+        if prepared is not None and prepared.span is not None:
+            coroutine = _within(prepared.span, coroutine)
+        self._begin(attempt, self._await(attempt, coroutine, prepared))
 
     def _cancel_all(self) -> None:
         for key in list(self.in_flight):
@@ -257,3 +278,8 @@ class AsyncLane:
 
 async def _known(prepared: Prepared) -> Any:
     return prepared.value
+
+
+async def _within(span: AttemptSpan, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    with span.context():
+        return await coroutine

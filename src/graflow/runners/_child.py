@@ -74,6 +74,8 @@ DROPPED: Final = b"d"
 #: And at its end: the result, or the error.
 RESULT: Final = b"+"
 ERROR: Final = b"-"
+#: And before the first one: it is ready.
+READY: Final = b"h"
 
 AMOUNTS: Final = struct.Struct("!dd")
 NO_TOTAL: Final = -1.0
@@ -189,7 +191,10 @@ class Server:
         from graflow.engine import codec
 
         RECORDER.set(None)
+        from graflow.engine import attempt, tracing  # noqa: F401  # loaded now, not in the time of the first task
+
         threading.Thread(target=self.watch, daemon=True, name="graflow-watch").start()
+        self.send(READY)
         while (message := read_message(self.inbox)) is not None:
             if message == CANCEL:  # of an attempt that ended meanwhile
                 continue

@@ -83,14 +83,15 @@ class Extras:
         if self._tracing is not None:
             self._span = self._tracing.run(self._execution.plan.name, self._execution.id)
 
-    def run_ended(self, error: BaseException | None) -> None:
-        """End the run's trace."""
-        if self._tracing is not None and self._span is not None:
-            with self._execution.lock:  # whoever committed the last attempt tells of it before giving up the lock
-                pass
-            self._end_spans()
-            self._tracing.end(self._span, error, {"graflow.state": str(self._execution.state)})
-            self._span = None
+    def run_ended(self) -> None:
+        """End the run's trace, if that has not happened."""
+        with self._execution.lock:  # whoever committed the last attempt tells of it before giving up the lock
+            span, self._span = self._span, None
+        self._end_spans()
+        if self._tracing is not None and span is not None:
+            from graflow.engine.verdict import run_error
+
+            self._tracing.end(span, run_error(self._execution), {"graflow.state": str(self._execution.state)})
 
     def prepare(self, i: int, attempt: LocalAttempt, *, travels: bool = False) -> Prepared:
         """Find the arguments of an attempt, and the result in the cache if it is there.
@@ -106,10 +107,15 @@ class Extras:
             self._end_spans()
             worker = execution.workers[execution.worker[i]]
             prepared.span = self._tracing.attempt(self._span, attempt.task, attempt.number, worker=worker)
-        if self._cached is not None and i in self._cached.tasks:
-            self._cached.look_up(prepared)
-        elif self.isolate and not travels:
-            self.copy_inputs(prepared)
+        try:
+            if self._cached is not None and i in self._cached.tasks:
+                self._cached.look_up(prepared)
+            elif self.isolate and not travels:
+                self.copy_inputs(prepared)
+        except BaseException as error:
+            if prepared.span is not None and self._tracing is not None:
+                self._tracing.end(prepared.span, error)
+            raise
         return prepared
 
     def call(self, prepared: Prepared, function: Callable[..., Any]) -> Any:
@@ -157,6 +163,8 @@ class Extras:
             again = self._execution.machine.states[prepared.i] < SUCCEEDED
             self._over.append((prepared.span, error, again, self._execution.clock.wall()))
             prepared.span = None
+            if self._execution.done.is_set():  # the last of the run, or one that was given up: nobody comes after it
+                self.run_ended()
 
     def _end_spans(self) -> None:
         """End the traces of attempts that are over; whoever exports them may take its time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
@@ -13,7 +14,7 @@ from graflow.core.task import Task
 from graflow.engine.drive import Execution
 from graflow.engine.events import Event
 from graflow.engine.verdict import run_error
-from graflow.errors import UnknownTaskError
+from graflow.errors import RunFailedError, StoreError, UnknownTaskError
 from graflow.runners._workers import Crew
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class LocalHandle(RunHandle[R]):
         self._crew = crew
         self._check = check
         self._over = False
+        self._problem: StoreError | None = None
         self._ending = threading.Lock()
         self._run = LocalRun[R](execution)
 
@@ -87,41 +89,56 @@ class LocalHandle(RunHandle[R]):
 
     def go(self) -> None:
         """Begin the run, and leave it to threads of its own."""
-        if self._execution.done.is_set():  # read back from a store
-            return
-        self._start()
-        if self._crew.inline is not None:
-            self._crew.spawn(self._crew.drive, "graflow-inline")
+        with self._unless_struck():
+            if self._start() and self._crew.inline is not None:
+                self._crew.spawn(self._crew.drive, "graflow-inline")
 
     def drive(self) -> None:
         """Begin the run, lend it this thread, and return when it has ended; Ctrl-C as for `LocalRunner.begin`."""
-        if self._execution.done.is_set():  # read back from a store
-            return
+        with self._unless_struck():
+            if self._start():
+                self._crew.drive()
+
+    @contextlib.contextmanager
+    def _unless_struck(self) -> Iterator[None]:
         try:
-            self._start()
-            self._crew.drive()
-        except KeyboardInterrupt as stop:
+            yield
+        except BaseException as stop:  # Ctrl-C; what a signal handler raises; no more threads to be had
             self._crew.interrupt(stop)
             self._end()
             raise
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Begin the run, unless it has ended: it was read back from a store, or cancelled before."""
+        journal = self._execution.journal
+        if self._execution.done.is_set():
+            if journal is not None:
+                journal.open()
+            return False
         self._crew.extras.run_begins()
-        if self._execution.journal is not None:
-            self._execution.journal.open()
+        if journal is not None:
+            journal.open()
         self._crew.start()
+        return True
 
     def _end(self) -> None:
         with self._ending:
             if not self._over:
                 self._over = True
                 journal = self._execution.journal
-                self._crew.extras.run_ended(run_error(self._execution))
+                self._crew.extras.run_ended()
                 try:
                     if journal is not None:
                         journal.close()
+                except StoreError as problem:
+                    failed = run_error(self._execution)
+                    if isinstance(failed, RunFailedError):
+                        problem.add_note(f"besides, {failed}")
+                    self._problem = problem
                 finally:
                     self._crew.end()
+        if self._problem is not None:
+            raise self._problem
 
 
 def _when_done(execution: Execution, loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:
@@ -233,14 +250,24 @@ class LocalEvents(Events):
     def __iter__(self) -> Iterator[Event]:
         arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._execution.listen(arrived.put)
-        while (event := arrived.get()) is not None:
-            yield event
+        try:
+            while (event := arrived.get()) is not None:
+                yield event
+        finally:
+            self._execution.unlisten(arrived.put)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         import asyncio
 
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._execution.listen(lambda event: _tell_loop(loop, lambda: arrived.put_nowait(event)))
-        while (event := await arrived.get()) is not None:
-            yield event
+
+        def hear(event: Event | None) -> None:
+            _tell_loop(loop, lambda: arrived.put_nowait(event))
+
+        self._execution.listen(hear)
+        try:
+            while (event := await arrived.get()) is not None:
+                yield event
+        finally:
+            self._execution.unlisten(hear)

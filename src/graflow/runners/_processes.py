@@ -80,7 +80,7 @@ class Child:
         self.has: set[int] = set()
         self.knows_run = self.knows_ids = False
         self._guard = threading.Lock()
-        self._listens = self._is_cancelled = False
+        self._listens = self._is_cancelled = self._is_doomed = False
         # The first message; a process that died already is noticed at the first call.
         with contextlib.suppress(BrokenPipeError):
             write_message(self._to_child, "\0".join(sys.path).encode("utf-8", "surrogateescape"))
@@ -99,7 +99,7 @@ class Child:
             with self._guard:
                 self._listens = True
                 if self._is_cancelled:
-                    write_message(self._to_child, CANCEL)
+                    self._write_cancel()
             while True:
                 reply = read_message(self._from_child, lambda: self._ready(self._more))
                 if reply is None or reply[:1] in (RESULT, ERROR):
@@ -113,10 +113,18 @@ class Child:
 
     def cancel(self) -> None:
         """Tell the body that runs that its run was called off."""
-        with self._guard, contextlib.suppress(BrokenPipeError, BlockingIOError):
+        with self._guard:
             self._is_cancelled = True
             if self._listens:
-                write_message(self._to_child, CANCEL)
+                self._write_cancel()
+
+    def _write_cancel(self) -> None:
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # gone; or not reading, so not listening
+            write_message(self._to_child, CANCEL)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the process has loaded what it needs, so that its first task does not pay for that."""
+        read_message(self._from_child, lambda: self._ready(self._more))  # None if it died: the first call notices
 
     def _ready(self, pipe: select.poll) -> bool:
         """Wait until a pipe can be used; False if the process died before that.
@@ -131,13 +139,15 @@ class Child:
                 return False
 
     def gone(self) -> bool:
-        """Has the process ended?"""
-        return self._process.poll() is not None
+        """Has the process ended, or been told to?"""
+        return self._is_doomed or self._process.poll() is not None
 
     def kill(self) -> None:
         """End the process now, with whatever it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self._is_doomed = True  # it may be between two tasks, and must not get the next one
+        if self._process.returncode is None:  # else its number may be somebody else's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> str:
         """Let the process go, wait for it, and say how it ended."""
@@ -297,6 +307,7 @@ class ProcessLane(Lane):
             self._children.add(child)
             if self._killed:
                 child.kill()
+        child.wait_until_ready()
         return child
 
     def _let_go(self, child: Child) -> str:

@@ -91,19 +91,40 @@ def read_back(execution: Execution, store: Store, stored: StoredRun, rest: Remai
             execution.notes[i] = note
         if last is not None:
             _set_times(execution, i, last)
+        elif all_rows and not all_rows[0].attempt:  # it ended without an attempt
+            execution.ended[i] = (all_rows[0].started or stored.row.ended or stored.row.created) - execution.epoch
         if number == SUCCEEDED:
             execution.slots[i] = Stored(_loader(store, stored.row.id, rest.places[i], plan.ids[i]))
         elif number == FAILED:
             assert last is not None
             execution.errors[i] = _error(last) or RemoteError("unknown", "the store has no error")
             machine.failed.append(i)
+    _find_causes(execution)
     row = stored.row
     machine.closed = True
     machine.expired = row.state == "timed_out"
     machine.cancel_reason = row.reason if row.state == "cancelled" else None
     execution.began = row.created - execution.epoch
     execution.finished_at = (row.ended if row.ended is not None else row.created) - execution.epoch
+    called_off = [execution.ended[i] for i in range(len(plan.ids)) if machine.states[i] == CANCELLED]
+    execution.closed_at = min(called_off, default=execution.finished_at)
     execution.done.set()
+
+
+def _find_causes(execution: Execution) -> None:
+    """For the failure of which task each skipped task was skipped."""
+    plan, machine = execution.plan, execution.machine
+    cause: dict[int, int] = {}
+    for i in plan.order:
+        if i < len(plan.ids) and machine.states[i] == FAILED:
+            cause[i] = i
+        elif i >= len(plan.ids) or machine.states[i] == SKIPPED:
+            tolerated = plan.tolerated.get(i, frozenset())
+            found = next((cause[u] for u in plan.upstream[i] if u in cause and u not in tolerated), None)
+            if found is not None:
+                cause[i] = found
+                if i < len(plan.ids):
+                    machine.skipped_for[i] = found
 
 
 def _readers(execution: Execution, i: int) -> list[int]:

@@ -16,7 +16,7 @@ from graflow.core._recording import RECORDER
 from graflow.core.plan import Recipe
 from graflow.engine.attempt import SPECIAL, noted, result_error
 from graflow.engine.context import LocalAttempt
-from graflow.engine.drive import Execution, owned
+from graflow.engine.drive import Execution
 from graflow.engine.payload import payload_of
 from graflow.errors import InternalError
 from graflow.runners._timekeeper import Timekeeper
@@ -33,6 +33,15 @@ ASYNC: Final = 3
 
 #: How often a crew that ends waits for a worker thread before it lets go of it, in seconds.
 _JOIN_SECONDS: Final = 5.0
+
+
+def owned(lock: Any) -> bool:
+    """Does this thread hold the lock?
+
+    `threading.Condition` asks a reentrant lock the same way; a plain lock cannot say whose it is, and after an
+    interrupt that is the only thing that matters.
+    """
+    return bool(lock._is_owned())
 
 
 class Lane:
@@ -110,7 +119,7 @@ class Crew:
         self.context.run(RECORDER.set, None)
         self.processes: ProcessLane | None = None
         self.asynchronous: AsyncLane | None = None
-        self.adopted: set[int] = set()
+        self.adopted: set[tuple[int, int]] = set()
         self._async_guard = threading.Lock()
         self._lane_of = lanes
         counts = [lanes.count(number) for number in range(4)]
@@ -126,8 +135,7 @@ class Crew:
             used = [i for i, lane in enumerate(lanes) if lane == PROCESSES]
             self.processes = ProcessLane(self, PROCESSES, min(max_processes, counts[PROCESSES]), used)
             self.lanes.append(self.processes)
-        if counts[ASYNC]:
-            self._async_lane()
+        self._has_async = bool(counts[ASYNC])
         self.timekeeper: Timekeeper | None = None
         if execution.options.timeout is not None or any(
             policy.timeout is not None or policy.retry is not None for policy in execution.plan.policies.values()
@@ -138,6 +146,8 @@ class Crew:
 
     def start(self) -> None:
         """Make the roots ready and give them to workers."""
+        if self._has_async:
+            self._async_lane()
         self.execution.start()
         with self.execution.lock:
             self.spread(None)
@@ -157,23 +167,26 @@ class Crew:
         """End attempts that count no more, as far as they can be ended. With the lock held."""
         for i, number in attempts:
             kind = self._lane_of[i]
-            if kind == ASYNC or i in self.adopted:
+            worker = self.execution.worker[i]
+            if kind == ASYNC or (i, number) in self.adopted:
                 self._async_lane().abandon(i, number)
             elif kind == PROCESSES:
                 assert self.processes is not None
                 self.processes.end_attempt(i)
-            elif kind == THREADS:
-                worker = self.execution.worker[i]
-                next(lane for lane in self.lanes if lane.number == THREADS).abandon(worker)
+            else:
+                if kind == THREADS:
+                    next(lane for lane in self.lanes if lane.number == THREADS).abandon(worker)
                 thread = self.thread_of.get(worker)
-                if thread is not None:
+                if thread in self.threads:
                     self.threads.remove(thread)
 
     def _overrun(self, i: int) -> str:
         """What becomes of an attempt that took too long, for its error."""
-        if self._lane_of[i] == THREADS and i not in self.adopted:
+        if (i, self.execution.machine.attempts[i]) in self.adopted:
+            return ""
+        if self._lane_of[i] == THREADS:
             return "; its thread goes on, because nobody can end a thread: executor='processes' can be ended"
-        if self._lane_of[i] == INLINE and i not in self.adopted:
+        if self._lane_of[i] == INLINE:
             return "; it held up the run until it came back, because it ran inline"
         return ""
 
@@ -209,39 +222,48 @@ class Crew:
 
     def end(self) -> None:
         """Wait for the workers to leave, once the run has ended."""
-        for thread in self.threads:
-            if thread is not threading.current_thread() and thread.ident is not None:
+        with self.execution.lock:  # an attempt may just be given up, and its thread with it
+            threads = [thread for thread in self.threads if thread is not threading.current_thread()]
+        for thread in threads:
+            if thread.ident is not None:
                 thread.join(_JOIN_SECONDS)
         self.execution.dissolve()
         if not any(thread.is_alive() for thread in self.threads):
             # A kept exception keeps the frames of its thread, and these know the crew: it must not know the results.
             vars(self).clear()
 
-    def interrupt(self, stop: KeyboardInterrupt) -> None:
-        """End the run after Ctrl-C struck the thread that drives it, at whatever line.
+    def interrupt(self, stop: BaseException) -> None:
+        """End the run after Ctrl-C or another exception struck the thread that drives it, at whatever line.
 
-        Raises what ends the wait for tasks in threads, which cannot be ended: a second Ctrl-C.
+        Only Ctrl-C lets tasks in threads end, which nobody can end; others want the thread back. Raises what ends that
+        wait: a second Ctrl-C.
         """
         execution = self.execution
         while owned(execution.lock):  # struck before it could be released
             execution.lock.release()
         with execution.lock:
             for i in execution.machine.running():
-                if self._lane_of[i] == INLINE and i not in self.adopted:  # nobody is left to run it
-                    number = execution.machine.attempts[i]
+                number = execution.machine.attempts[i]
+                if self._lane_of[i] == INLINE and (i, number) not in self.adopted:  # nobody is left to run it
                     execution.commit_failure(i, number, noted(stop, execution.plan.ids[i]), execution.clock.now())
-        execution.cancel("interrupted")
+        execution.cancel("interrupted" if isinstance(stop, KeyboardInterrupt) else f"{type(stop).__name__} struck")
         if self.processes is not None:
             self.processes.kill()
         if self.asynchronous is not None:
             self.asynchronous.cancel_all()
+        if not isinstance(stop, KeyboardInterrupt):
+            with execution.lock:
+                self.give_up(execution.give_up())
         self.execution.wait()
 
-    def adopt(self, i: int, number: int, coroutine: Any) -> None:
+    def adopt(self, i: int, number: int, coroutine: Any, prepared: Prepared | None) -> None:
         """A plain function gave a coroutine: the event loop awaits it. The task stays running meanwhile."""
-        lane = self._async_lane()
-        self.adopted.add(i)
-        lane.adopt(i, number, coroutine)
+        with self.execution.lock:
+            if not self.execution.is_current(i, number):  # the function came back too late
+                coroutine.close()
+                return
+            self.adopted.add((i, number))
+        self._async_lane().adopt(i, number, coroutine, prepared)
 
     def _async_lane(self) -> AsyncLane:
         with self._async_guard:
@@ -324,9 +346,13 @@ class Crew:
                     if type(value) in SPECIAL:
                         error = result_error(plan.ids[i], value)
                         if error is None:
-                            self.adopt(i, this, value)
+                            self.adopt(i, this, value, prepared)
                             value = prepared = None
                             lock.acquire()
+                            if attempt.lines is not None:
+                                attempt.hand_over()
+                            if worker in abandoned:
+                                return
                             now = clock()
                             continue
                     if prepared is not None:

@@ -202,7 +202,7 @@ class LocalRunner(Runner):
         execution, crew = self._crew(workflow, inputs, options)
         plan = execution.plan
         rest = _durable.remainder(stored, plan, changed)
-        if stored.row.state == "succeeded" and not rest.again:
+        if stored.row.state == "succeeded" and not rest.again and len(rest.ids) == len(stored.ids):
             _restore.read_back(execution, self.store, stored, rest)
             self.store.release(claim)
             return LocalHandle(execution, crew, check)
@@ -231,7 +231,7 @@ class LocalRunner(Runner):
         _durable.check_same(stored, plan, inputs)
         if row.state in ("running", "interrupted"):
             return self.prepare_resume(row.id, workflow, check=options.check, timeout=options.timeout)
-        execution, crew = self._crew(workflow, inputs, options)
+        execution, crew = self._crew(workflow, inputs, _durable.options_of(stored, options.check))
         _restore.read_back(execution, self.store, stored, _durable.remainder(stored, plan, "keep"))
         return LocalHandle(execution, crew, options.check)
 
@@ -239,6 +239,7 @@ class LocalRunner(Runner):
         plan = workflow.compile()
         lanes = self._lanes(plan)
         execution = Execution(plan, inputs, lanes, self.keep, options, self.clock)
+        execution.isolates = self.isolate
         extras = Extras(execution, cached=self._cached(execution), isolate=self.isolate, tracing=tracer())
         processors = os.cpu_count() or 1
         threads = self.max_workers if self.max_workers is not None else processors + 4

@@ -81,8 +81,8 @@ class Journal:
 
     def open(self) -> None:
         """Begin to write."""
+        self._execution.on_end(self._notice_end)  # first: Ctrl-C may strike while the thread starts
         self._thread.start()
-        self._execution.on_end(self._notice_end)
 
     def close(self) -> None:
         """Wait until everything is written and the claim on the run is given back.
@@ -106,7 +106,7 @@ class Journal:
     def _main(self) -> None:
         execution = self._execution
         try:
-            while not self._end.is_set():
+            while not (self._end.is_set() or execution.done.is_set()):
                 self._end.wait(WINDOW_SECONDS)
                 self._write()
                 if self._code is not None and self._code_thread is None and self._is_worth_its_code():
@@ -121,8 +121,9 @@ class Journal:
             if execution.fatal is None:
                 at = execution.epoch + (execution.finished_at or execution.began)
                 self._store.finish(self._claim, str(execution.state), at, execution.machine.cancel_reason)
-        except StoreError as problem:
+        except Exception as problem:  # noqa: BLE001  # whatever it is, the run must not end as if it were kept
             self._fail(problem)
+            execution.wait()  # as long as bodies run, nobody else may run them
         finally:
             self._store.release(self._claim)
 
@@ -137,10 +138,13 @@ class Journal:
         if code:
             try:
                 self._store.set_code(self._claim, code)
-            except StoreError as problem:
+            except Exception as problem:  # noqa: BLE001  # as in `_main`
                 self._fail(problem)
 
-    def _fail(self, problem: StoreError) -> None:
+    def _fail(self, error: Exception) -> None:
+        problem = error if isinstance(error, StoreError) else StoreError(f"{type(error).__name__}: {said(error)}")
+        if problem is not error:
+            problem.__cause__ = error
         self.problem = problem
         self._execution.cancel(f"its journal cannot be written: {problem}")
 
