@@ -463,7 +463,7 @@ def test_a_broken_rule_is_shown_with_both_sides(pytester: pytest.Pytester) -> No
     """)
     found = pytester.runpytest("-k", "higher_priority or tried_until or limit_is_never or diamond")
     found.assert_outcomes(passed=1, failed=3)
-    found.stdout.fnmatch_lines(["*assert ['a', 'b', *== ['d', 'c', *"])
+    found.stdout.fnmatch_lines(["*assert *== ?'d', 'c', *"])
 
 
 def test_the_runner_is_closed_at_the_end_of_each_test(pytester: pytest.Pytester) -> None:

@@ -110,7 +110,7 @@ class Watch:
             return handle.wait()
         except StoreError as problem:
             self.problem = problem
-            return handle.wait()  # which raises that once
+            return handle.run
 
     def _interrupted(self, handle: LocalHandle[Any], stop: KeyboardInterrupt) -> None:
         self.exit_code = _SIGNALLED + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from graflow.core.run import Runner
     from graflow.core.workflow import Workflow
 
+loads_code = False
+"""This process belongs to a runner and is importing what a task needs. A run that such an import begins would wait for
+processes that begin it again."""
+
 default_runner: Callable[[], Runner]
 """The runner of `Workflow.run` where the caller names none."""
 

@@ -79,14 +79,15 @@ class LocalAttempt:
         if self.lines is None:
             from graflow.engine.logs import LogLines
 
-            self.lines = LogLines()
+            self.lines = lines = LogLines()
+            if self._execution.journal is not None:
+                self._execution.journal.logs(self.index, self.number, lines)
         return self.lines
 
     def hand_over(self) -> None:
-        """Give the lines of the log to the journal; at the end of the attempt, with the execution's lock held."""
-        lines, self.lines = self.lines, None
-        if lines is not None and self._execution.journal is not None:
-            self._execution.journal.logged(self.index, self.number, lines)
+        """Close the log; at the end of the attempt, with the execution's lock held."""
+        if self.lines is not None:
+            self.lines.done, self.lines = True, None
 
     def knows(self, id: str) -> bool:
         """Is there a task of this id?"""

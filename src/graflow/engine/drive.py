@@ -17,7 +17,7 @@ from graflow.engine.history import failed_event, history, passive_end, passive_e
 from graflow.engine.ledger import PENDING, RELEASED, Keep, Ledger, readers
 from graflow.engine.machine import Machine
 from graflow.engine.rules import AGAIN, FAILED, FINAL, RETRYING, SUCCEEDED, is_retried, rules_of
-from graflow.errors import TaskTimeoutError
+from graflow.errors import RunCancelledError, TaskTimeoutError
 
 if TYPE_CHECKING:
     from graflow.engine.journal import Ended, Journal
@@ -131,6 +131,9 @@ class Execution(Ledger):
     def commit_failure(self, i: int, attempt: int, error: BaseException, now: float) -> None:
         """An attempt failed. News of an attempt that is not the current one changes nothing."""
         machine = self.machine
+        if machine.closed and isinstance(error, RunCancelledError):  # how a body says that it heeded the call
+            self.commit_cancelled(i, attempt, now)
+            return
         verdict = machine.attempt_failed(i, attempt, now, again=is_retried(self.plan.policies.get(i), error))
         if verdict == AGAIN:
             self._again(i, attempt, error, now)

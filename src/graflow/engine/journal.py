@@ -35,5 +35,5 @@ class Journal(Protocol):
             StoreError: it could not be kept.
         """
 
-    def logged(self, i: int, attempt: int, lines: LogLines) -> None:
-        """An attempt wrote to its log."""
+    def logs(self, i: int, attempt: int, lines: LogLines) -> None:
+        """An attempt begins to write to its log; called from any thread."""

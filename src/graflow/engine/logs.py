@@ -43,7 +43,7 @@ class LogLine(NamedTuple):
 class LogLines:
     """The lines that one attempt logged: the first of them, and how many followed. May be used from any thread."""
 
-    __slots__ = ("_guard", "_kept", "_last", "_most", "dropped")
+    __slots__ = ("_guard", "_kept", "_last", "_most", "done", "dropped")
 
     def __init__(self, most: int = MOST_LINES) -> None:
         self._most = most
@@ -51,6 +51,7 @@ class LogLines:
         self._last = 0.0
         self._guard = threading.RLock()  # not a plain lock: a signal may log while a line is added
         self.dropped = 0
+        self.done = False
 
     def note(self, record: logging.LogRecord) -> None:
         """Keep a record as text, or count it if there are enough. Never raises."""
@@ -72,6 +73,11 @@ class LogLines:
         with self._guard:
             self.dropped += count
             self._last = max(self._last, at)
+
+    def after(self, count: int) -> list[LogLine]:
+        """The lines that were kept after the first so many; while the attempt lasts, more may come."""
+        with self._guard:
+            return self._kept[count:]
 
     @property
     def lines(self) -> list[LogLine]:

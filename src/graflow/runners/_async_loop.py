@@ -99,7 +99,10 @@ class AsyncLane:
         for task in left:
             task.cancel()
         if left:  # a body that does not heed its cancellation must not hold up the run
-            done, _ = self.loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
+            seconds = 0.0 if self.gave_up else _LAST_SECONDS  # those that were given up had their time
+            done, pending = self.loop.run_until_complete(asyncio.wait(left, timeout=seconds))
+            for task in pending:
+                setattr(task, "_log_destroy_pending", False)  # noqa: B010  # asyncio would complain; we know
             for task in done:  # looked at, or asyncio complains that nobody did
                 _ = task.cancelled() or task.exception()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
@@ -237,6 +240,8 @@ class AsyncLane:
                 self._commit(attempt, None, None, prepared=prepared, gave_up=True)
                 return
             error = noted(raised, attempt.task)
+        except GeneratorExit:  # the loop is gone, and this was given up long ago
+            raise
         except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
             error = noted(raised, attempt.task)
         self._commit(attempt, value, error, payload, prepared)

@@ -205,6 +205,7 @@ class Server:
             self._busy = False
 
     def _attempt(self, order: Order) -> bytes:
+        from graflow.core import _ports
         from graflow.core._attempt import ATTEMPT
         from graflow.engine import codec
         from graflow.engine.attempt import noted, result_error
@@ -219,6 +220,7 @@ class Server:
                 install()
         attempt: ChildAttempt | None = None
         try:
+            _ports.loads_code = True
             if order.code is not None:
                 self._functions[order.function] = codec.loads(order.code)
             args, kwargs = codec.loads(order.inputs)
@@ -226,6 +228,7 @@ class Server:
             if order.upstream is not None:
                 results, known = codec.loads(order.upstream)
                 self.ids = known if known is not None else self.ids
+            _ports.loads_code = False
             attempt = ChildAttempt(self, order.task, order.number, results)
             ATTEMPT.set(attempt)
             with attach(order.carrier):
@@ -243,6 +246,7 @@ class Server:
                 noted(raised, order.task)
             return ERROR + codec.dump_exception(raised)
         finally:
+            _ports.loads_code = False
             ATTEMPT.set(None)
             if attempt is not None:
                 attempt.end()

@@ -158,8 +158,13 @@ def remainder(stored: StoredRun, plan: Plan, changed: Changed) -> Remainder:
     """Compare a stored run with the workflow as it is now.
 
     Raises:
+        RunConflictError: it is a run of another workflow.
         WorkflowChangedError: tasks that succeeded changed since, and ``changed`` is ``refuse``.
     """
+    if stored.row.workflow != plan.name:
+        raise RunConflictError(
+            f"run {stored.row.id!r} is of workflow {stored.row.workflow!r}, not {plan.name!r}; resume it with that one"
+        )
     place_of = {id: place for place, id in enumerate(stored.ids)}
     ids = (*stored.ids, *(id for id in plan.ids if id not in place_of))
     place_of = {id: place for place, id in enumerate(ids)}

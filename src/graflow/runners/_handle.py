@@ -51,6 +51,11 @@ class LocalHandle(RunHandle[R]):
         """Where each task stands now."""
         return self._run.tasks
 
+    @property
+    def run(self) -> LocalRun[R]:
+        """The records and results so far, whatever `wait` would raise."""
+        return self._run
+
     def wait(self, timeout: float | None = None) -> Run[R]:
         """Wait for the end; see `RunHandle.wait`."""
         if timeout is None and not self._over:

@@ -74,6 +74,8 @@ class LocalRunner(Runner):
         self.keep: Keep = keep
         self.isolate = isolate
         self.clock = clock
+        if store is not None and not isinstance(store, str | os.PathLike) and not hasattr(store, "create"):
+            raise ConfigurationError(f"store={store!r} is neither a path nor a store; see graflow.stores")
         self.store: Store | None = _store_at(store) if isinstance(store, str | os.PathLike) else store
 
     def begin(self, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions, *, wait: bool) -> LocalHandle[Any]:
@@ -112,6 +114,11 @@ class LocalRunner(Runner):
             RunConflictError: as for `run`.
             StoreError: the store cannot be written.
         """
+        if _ports.loads_code:
+            raise ConfigurationError(
+                "a module that a task's process imports begins a run, which would begin it again in another process, "
+                "and so on; begin runs in a function, or under if __name__ == '__main__'"
+            )
         if not isinstance(workflow, Workflow):
             raise ConfigurationError(f"a runner runs workflows, not {workflow!r}; build one, or take block.workflow")
         _check_inputs(workflow, inputs)

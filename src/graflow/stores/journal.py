@@ -36,6 +36,16 @@ LONG_SECONDS: Final = 0.5
 _NAMES: Final = tuple(str(state) if number != RETRYING else "failed" for number, state in enumerate(STATES))
 
 
+class _Log:
+    """The log of an attempt, and how much of it is written."""
+
+    def __init__(self, i: int, attempt: int, lines: LogLines) -> None:
+        self.i = i
+        self.attempt = attempt
+        self.lines = lines
+        self.written = 0
+
+
 class Journal:
     """The journal of one run; see `graflow.engine.journal.Journal`.
 
@@ -65,7 +75,7 @@ class Journal:
         self._places = places
         self.begun: list[tuple[int, int]] = []
         self.past: list[Ended] = []
-        self._lines: list[tuple[int, int, LogLines]] = []
+        self._logs: list[_Log] = []
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._main, name="graflow-journal", daemon=True)
         self._code = code
@@ -73,9 +83,9 @@ class Journal:
 
     # ── with the execution's lock held ──────────────────────────────────────────────────────────────────────────
 
-    def logged(self, i: int, attempt: int, lines: LogLines) -> None:
-        """An attempt wrote to its log."""
-        self._lines.append((i, attempt, lines))
+    def logs(self, i: int, attempt: int, lines: LogLines) -> None:
+        """An attempt begins to write to its log."""
+        self._logs.append(_Log(i, attempt, lines))
 
     # ── from outside ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,12 +160,13 @@ class Journal:
 
     def _write(self) -> None:
         books, place = self._execution, self._place
-        if not (self.begun or self.past or self._lines):
+        logs = self._new_lines()
+        if not (self.begun or self.past or logs):
             return
         with books.lock:
             # Emptied rather than replaced: those who append have them at hand.
-            begun, past, lines = self.begun[:], self.past[:], self._lines[:]
-            for emptied in (self.begun, self.past, self._lines):
+            begun, past = self.begun[:], self.past[:]
+            for emptied in (self.begun, self.past):
                 emptied.clear()
             states, attempts = books.machine.states, books.machine.attempts
             under_way = [
@@ -175,12 +186,20 @@ class Journal:
             AttemptRow(place(i), attempt, "running", books.epoch + at, None, worker, None, None, None, None)
             for i, attempt, at, worker in under_way
         ]
-        logs = [
-            LogRow(place(i), attempt, line.at, line.level, line.logger, line.text)
-            for i, attempt, those in lines
-            for line in those.lines
-        ]
         self._store.write(self._claim, rows, logs, self._columns(plain))
+
+    def _new_lines(self) -> list[LogRow]:
+        """What attempts logged since this was asked last: a kill must not cost the lines of a long attempt."""
+        found: list[LogRow] = []
+        for log in self._logs[:]:
+            done = log.lines.done  # asked first: what comes after it is no line
+            lines = log.lines.lines[log.written :] if done else log.lines.after(log.written)
+            log.written += len(lines)
+            place = self._place(log.i)
+            found += [LogRow(place, log.attempt, line.at, line.level, line.logger, line.text) for line in lines]
+            if done:
+                self._logs.remove(log)
+        return found
 
     def _columns(self, plain: list[Ended]) -> Successes | None:
         """The many that succeeded, with nothing else to tell."""

@@ -15,6 +15,7 @@ from graflow.core.task import Task
 from graflow.core.workflow import Workflow
 from graflow.errors import ConfigurationError, UnknownTaskError
 from graflow.runners.local import LocalRunner
+from graflow.stores import MemoryStore
 from graflow.testing._clock import FakeClock
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run(
     workflow: Workflow[None, R],
     inputs: None = None,
     *,
-    overrides: Mapping[Task[..., Any] | str, Any] | None = None,
+    overrides: Mapping[Any, Any] | None = None,
     runner: LocalRunner | None = None,
     check: bool = True,
     on_failure: OnFailure = "continue",
@@ -54,7 +55,7 @@ def run(
     workflow: Workflow[M, R],
     inputs: M,
     *,
-    overrides: Mapping[Task[..., Any] | str, Any] | None = None,
+    overrides: Mapping[Any, Any] | None = None,
     runner: LocalRunner | None = None,
     check: bool = True,
     on_failure: OnFailure = "continue",
@@ -64,7 +65,7 @@ def run(
     workflow: Workflow[Any, Any],
     inputs: Any = None,
     *,
-    overrides: Mapping[Task[..., Any] | str, Any] | None = None,
+    overrides: Mapping[Any, Any] | None = None,
     runner: LocalRunner | None = None,
     check: bool = True,
     on_failure: OnFailure = "continue",
@@ -81,7 +82,7 @@ def run(
             task returns; ``Ok(value)`` for one that need not, such as a stand-in; ``Failed(error)`` to have every
             attempt at it raise that. A replaced workflow in the workflow goes with its tasks. All other tasks run,
             those that come before a replaced one as well.
-        runner: another runner than ``LocalRunner("inline", clock=FakeClock())``.
+        runner: another runner than ``LocalRunner("inline", store=MemoryStore(), clock=FakeClock())``.
         check: as for `Runner.run`.
         on_failure: as for `Runner.run`.
         timeout: as for `Runner.run`.
@@ -94,7 +95,7 @@ def run(
         ConfigurationError: a value that does not fit, or what `Runner.run` raises it for.
         RunFailedError: tasks failed, and ``check`` is True; likewise what else `Runner.run` raises.
     """
-    chosen = runner if runner is not None else LocalRunner("inline", clock=FakeClock())
+    chosen = runner if runner is not None else LocalRunner("inline", store=MemoryStore(), clock=FakeClock())
     if not isinstance(chosen, LocalRunner):
         raise ConfigurationError(f"graflow.testing.run replaces tasks on a LocalRunner only, not on {runner!r}")
     how = options(check, None, on_failure, timeout)
