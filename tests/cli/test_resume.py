@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on(script: Script, call: Call, executor: str) -> None
     assert marks() == ["first", "second", "second"]
     story = call("runs", "story", "monday", "second").out.splitlines()
     assert story[0] == "task 'second' of run monday (flow): succeeded after 2 attempts"
-    assert [line.split()[:2] for line in story[1:]] == [["1", "cancelled"], ["2", "succeeded"]]
+    assert [line.split()[:2] for line in story[1:]] == [["1", "lost"], ["2", "succeeded"]]
 
 
 class TestChanged:

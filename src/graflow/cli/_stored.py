@@ -7,6 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from graflow.core.run import TaskState
+from graflow.runners._restore import LOST
 from graflow.stores.store import AttemptRow, StoredRun
 
 #: Of a task that no worker has begun yet.
@@ -69,4 +70,4 @@ def _task(id: str, place: int, rows: Sequence[AttemptRow], alive: bool) -> Store
 
 def state_of(row: AttemptRow, alive: bool) -> str:
     """The state of an attempt; one that was under way when its process ended is lost."""
-    return _LOST if row.state == TaskState.RUNNING and not alive else row.state
+    return _LOST if row.note == LOST or (row.state == TaskState.RUNNING and not alive) else row.state

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from graflow.engine.drive import Execution
     from graflow.stores.store import Claim, Store, StoredRun
 
-_LOST = "its process ended before it did"
+#: The note of an attempt that was under way when its process ended.
+LOST = "its process ended before it did"
 
 
 def go_on(execution: Execution, store: Store, claim: Claim, rest: Remainder) -> list[AttemptRow]:
@@ -49,7 +50,7 @@ def go_on(execution: Execution, store: Store, claim: Claim, rest: Remainder) -> 
                 execution.notes[i] = f"run again: {reason}"
                 corrections.append(rows[-1]._replace(state="cancelled", note=execution.notes[i], result=None))
         elif rows and rows[-1].state == "running":
-            corrections.append(rows[-1]._replace(state="cancelled", note=_LOST))
+            corrections.append(rows[-1]._replace(state="cancelled", note=LOST))
     for i in range(n):
         rows = [row for row in rest.rows.get(i, []) if row.attempt]
         if not rows:

@@ -235,6 +235,7 @@ class Journal:
         note = books.reason(i) if state in (SKIPPED, CANCELLED) else books.notes.get(i)
         if type(payload) is Unstorable:
             payload, note = None, f"its result could not be stored: {payload.why}"
+            books.notes.setdefault(i, note)
         if state in (SKIPPED, CANCELLED) and not self._ran(i, attempt):
             return AttemptRow(self._place(i), 0, _NAMES[state], books.epoch + ended, None, None, None, note, None, None)
         return AttemptRow(
