@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,19 @@ def one() -> int:
     return 1
 
 
+#: Lets the bodies go that were left hanging: their threads must not outlive the test.
+LEAVE = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def _leave() -> Iterator[None]:
+    LEAVE.clear()
+    yield
+    LEAVE.set()
+
+
 def hang() -> int:
-    threading.Event().wait(60)
+    LEAVE.wait(60)
     return 0
 
 

@@ -240,9 +240,9 @@ class AsyncLane:
                 self._commit(attempt, None, None, prepared=prepared, gave_up=True)
                 return
             error = noted(raised, attempt.task)
-        except GeneratorExit:  # the loop is gone, and this was given up long ago
-            raise
-        except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
+        except BaseException as raised:  # the body of a task may raise anything
+            if self.stopped and isinstance(raised, GeneratorExit):
+                raise  # the loop is gone, and this was given up long ago
             error = noted(raised, attempt.task)
         self._commit(attempt, value, error, payload, prepared)
 

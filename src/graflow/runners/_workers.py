@@ -114,6 +114,7 @@ class Crew:
         self.extras = extras
         self.threads: list[threading.Thread] = []
         self.thread_of: dict[int, threading.Thread] = {}
+        self.stuck: set[threading.Thread] = set()
         # Bodies see the context variables of whoever started the run, except that no block is open.
         self.context = copy_context()
         self.context.run(RECORDER.set, None)
@@ -177,8 +178,8 @@ class Crew:
                 if kind == THREADS:
                     next(lane for lane in self.lanes if lane.number == THREADS).abandon(worker)
                 thread = self.thread_of.get(worker)
-                if thread in self.threads:
-                    self.threads.remove(thread)
+                if thread is not None:
+                    self.stuck.add(thread)
 
     def _overrun(self, i: int) -> str:
         """What becomes of an attempt that took too long, for its error."""
@@ -223,7 +224,7 @@ class Crew:
     def end(self) -> None:
         """Wait for the workers to leave, once the run has ended."""
         with self.execution.lock:  # an attempt may just be given up, and its thread with it
-            threads = [thread for thread in self.threads if thread is not threading.current_thread()]
+            threads = [thread for thread in self.threads if thread not in (threading.current_thread(), *self.stuck)]
         for thread in threads:
             if thread.ident is not None:
                 thread.join(_JOIN_SECONDS)
