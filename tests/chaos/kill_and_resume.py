@@ -1,6 +1,6 @@
 """Kill a run of two thousand tasks at random instants, resume it, and count what was lost: nothing may be.
 
-    python tests/chaos/kill_and_resume.py [--kills 200] [--tasks 2000] [--seed 1]
+    python tests/chaos/kill_and_resume.py [--kills 200] [--tasks 2000] [--seed 1] [--naps]
 
 A program runs the workflow in threads and processes, with a store. It is killed (SIGKILL, the whole of it) some
 moments after it began, again and again, until the run ends; then the next run begins, until there were enough kills.
@@ -44,9 +44,11 @@ def note(diary: str, line: str) -> None:
 
 
 @task
-def work(diary: str, i: int, *before: int) -> int:
-    """A little arithmetic, and a line in the diary."""
-    end = time.monotonic() + 0.001
+def work(diary: str, naps: bool, i: int, *before: int) -> int:
+    """A millisecond of arithmetic or of waiting, and a line in the diary."""
+    if naps:
+        time.sleep(0.001)
+    end = time.monotonic() + (0.0 if naps else 0.001)
     while time.monotonic() < end:
         pass
     value = result_of(i, *before)
@@ -65,12 +67,13 @@ def upstreams(i: int) -> list[int]:
     return [] if not layer else [(layer - 1) * LAYER + (7 * i + k) % LAYER for k in range(READS)]
 
 
-def make_workflow(tasks: int, diary: str) -> Workflow[Any, Any]:
+def make_workflow(tasks: int, diary: str, naps: bool) -> Workflow[Any, Any]:
     """Layers of tasks; every fifth task runs in a process."""
     made: list[Any] = []
     for i in range(tasks):
         executor = "processes" if i % 5 == 0 else "threads"
-        made.append(work(diary, i, *(made[u].out for u in upstreams(i))).named(f"t{i}").with_policy(executor=executor))
+        bound = work(diary, naps, i, *(made[u].out for u in upstreams(i)))
+        made.append(bound.named(f"t{i}").with_policy(executor=executor))
     builder: WorkflowBuilder[Any, Any] = Workflow.builder("chaos").add_all(made)
     return builder.build()
 
@@ -83,9 +86,9 @@ def expected(tasks: int) -> list[int]:
     return values
 
 
-def run(folder: str, tasks: int) -> None:
+def run(folder: str, tasks: int, naps: bool) -> None:
     """The program that is killed."""
-    workflow = make_workflow(tasks, f"{folder}/diary")
+    workflow = make_workflow(tasks, f"{folder}/diary", naps)
     workflow.compile()
     print("ready", flush=True)
     ended = LocalRunner("threads", 4, store=f"{folder}/runs.db").run(workflow, run_id=RUN)
@@ -152,9 +155,9 @@ def check_run(folder: Path, tasks: int) -> int:
     return len(stored.attempts)
 
 
-def kill_once(folder: Path, tasks: int, wait: float) -> tuple[float, float] | None:
+def kill_once(folder: Path, tasks: int, naps: bool, wait: float) -> tuple[float, float] | None:
     """Run the program and kill it so many seconds after it is ready: when it was, and when; None if it ended before."""
-    command = [sys.executable, __file__, "--run", str(folder), "--tasks", str(tasks)]
+    command = [sys.executable, __file__, "--run", str(folder), "--tasks", str(tasks), *(["--naps"] if naps else [])]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     assert program.stdout.readline() == "ready\n"
@@ -179,10 +182,11 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest", type=float, default=1.5, help="seconds from the start to the latest kill")
+    parser.add_argument("--naps", action="store_true", help="bodies that wait, and let other threads run meanwhile")
     parser.add_argument("--run", metavar="FOLDER", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        run(given.run, given.tasks)
+        run(given.run, given.tasks, given.naps)
         return
     chance = random.Random(given.seed)
     kills, runs, attempts, lost = 0, 0, 0, [0.0]
@@ -190,7 +194,7 @@ def main() -> None:
     while kills < given.kills:
         with tempfile.TemporaryDirectory(prefix="graflow-chaos-") as name:
             folder = Path(name)
-            while (at := kill_once(folder, given.tasks, chance.uniform(0.0, given.longest))) is not None:
+            while (at := kill_once(folder, given.tasks, given.naps, chance.uniform(0.0, given.longest))) is not None:
                 kills += 1
                 if (folder / "runs.db").exists():
                     check_store(folder / "runs.db")
