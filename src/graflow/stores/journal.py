@@ -16,6 +16,7 @@ from graflow.engine.attempt import said
 from graflow.engine.payload import Unstorable
 from graflow.engine.rules import CANCELLED, RETRYING, RUNNING, SKIPPED, STATES, SUCCEEDED
 from graflow.errors import StoreError
+from graflow.stores._haste import haste
 from graflow.stores.store import AttemptRow, LogRow, Successes
 
 if TYPE_CHECKING:
@@ -159,10 +160,14 @@ class Journal:
         self._execution.cancel(f"its journal cannot be written: {problem}")
 
     def _write(self) -> None:
-        books, place = self._execution, self._place
         logs = self._new_lines()
         if not (self.begun or self.past or logs):
             return
+        with haste():
+            self._write_down(logs)
+
+    def _write_down(self, logs: list[LogRow]) -> None:
+        books, place = self._execution, self._place
         with books.lock:
             # Emptied rather than replaced: those who append have them at hand.
             begun, past = self.begun[:], self.past[:]
