@@ -363,4 +363,10 @@ class Runner(ABC):
             StoreError: there is no such run, or the store cannot be read.
             ConfigurationError: this runner keeps no runs.
         """
+        return self.begin_again(run_id, workflow, changed=changed, check=check).wait()
+
+    def begin_again(
+        self, run_id: str, workflow: Workflow[Any, Any] | None, *, changed: Changed, check: bool
+    ) -> RunHandle[Any]:
+        """Go on with a stored run until it ends; for runners that keep runs. Arguments as for `resume`."""
         raise ConfigurationError(f"{self!r} keeps no runs, so it has none to resume")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from graflow.core import _ports
 from graflow.core._options import RunOptions
 from graflow.core.plan import Plan
-from graflow.core.run import Changed, Run, Runner
+from graflow.core.run import Changed, Runner
 from graflow.core.workflow import Workflow
 from graflow.engine.clock import Clock
 from graflow.engine.drive import Execution
@@ -135,26 +135,13 @@ class LocalRunner(Runner):
             execution.give(i, value)
         return LocalHandle(execution, crew, options.check)
 
-    @overload
-    def resume(
-        self, run_id: str, workflow: Workflow[Any, R], *, changed: Changed = "refuse", check: bool = True
-    ) -> Run[R]: ...
-    @overload
-    def resume(
-        self, run_id: str, workflow: None = None, *, changed: Changed = "refuse", check: bool = True
-    ) -> Run[Any]: ...
-    def resume(
-        self,
-        run_id: str,
-        workflow: Workflow[Any, Any] | None = None,
-        *,
-        changed: Changed = "refuse",
-        check: bool = True,
-    ) -> Run[Any]:
-        """Go on with a run; see `Runner.resume`."""
+    def begin_again(
+        self, run_id: str, workflow: Workflow[Any, Any] | None, *, changed: Changed, check: bool
+    ) -> LocalHandle[Any]:
+        """Go on with a run, and lend it this thread; see `Runner.resume`."""
         handle = self.prepare_resume(run_id, workflow, changed=changed, check=check)
         handle.drive()
-        return handle.wait()
+        return handle
 
     def prepare_resume(
         self,
