@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from tests.unit.stored import TASKS, entry, line, new_run, put, row, successes
 from graflow import RunConflictError, StoreError
 from graflow.stores import MemoryStore, SQLiteStore, Store
 from graflow.stores._common import Tally
+from graflow.stores.store import Successes
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -222,6 +224,16 @@ class TestCounts:
             stand[task] = state
         expected = (list(stand.values()).count("succeeded"), list(stand.values()).count("failed"))
         assert (once.succeeded, once.failed) == (twice.succeeded, twice.failed) == expected
+
+    @given(_ROWS, st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3))))
+    def test_count_many_successes_as_they_count_one_by_one(
+        self, heads: list[tuple[int, int, str]], many: list[tuple[int, int]]
+    ) -> None:
+        tasks, attempts = [task for task, _ in many], [attempt for _, attempt in many]
+        nothing: list[Any] = [None] * len(many)
+        at_once, _ = Tally(3).after(heads, Successes(tasks, attempts, nothing, nothing, nothing, nothing))
+        singly, _ = Tally(3).after([*heads, *((task, attempt, "succeeded") for task, attempt in many)])
+        assert (at_once.succeeded, at_once.failed) == (singly.succeeded, singly.failed)
 
 
 class TestAClaim:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from graflow.errors import RunConflictError, StoreError
-from graflow.stores.store import CacheRow
+from graflow.stores.store import CacheRow, Successes
 
 SHORTEST_PREFIX: Final = 4
 """Fewer characters of an id find nothing: they are more likely a slip than a choice."""
@@ -18,6 +18,8 @@ NEWEST: Final = 1000
 
 _OTHER, _SUCCEEDED, _FAILED, _NONE = range(4)
 _KINDS: Final = {"succeeded": _SUCCEEDED, "failed": _FAILED}
+_AT_ONCE: Final = 1 << 4 | 0b1100 | _SUCCEEDED
+"""The mark of a task that succeeded with its first attempt; see `Tally`."""
 _HEAD: Final = itemgetter(0, 1, 2)
 
 
@@ -49,14 +51,33 @@ class Tally:
         new._counts = [*self._counts[:_NONE], self._counts[_NONE] + more]
         return new
 
-    def after(self, rows: Iterable[tuple[Any, ...]]) -> tuple[Tally, list[int]]:
+    def after(self, rows: Iterable[tuple[Any, ...]], many: Successes | None = None) -> tuple[Tally, list[int]]:
         """A new tally that counts these rows too, and the tasks whose row of number 0 counts no more.
 
         Args:
             rows: each begins with a task, an attempt and a state; in the order in which they were written.
+            many: attempts written after them.
         """
         new = Tally(0)
         new._marks, new._counts = marks, counts = self._marks[:], self._counts[:]
+        begun = new._count(rows)
+        if many is not None:
+            rest: list[tuple[int, int, str]] = []
+            # Most are the first word of their task, and a run of ten thousand short tasks is ten thousand of these.
+            for task, attempt in zip(many.tasks, many.attempts, strict=True):
+                if attempt == 1 and marks[task] == -1:
+                    marks[task] = _AT_ONCE
+                else:
+                    rest.append((task, attempt, "succeeded"))
+            fresh = len(many.tasks) - len(rest)
+            counts[_NONE] -= fresh
+            counts[_SUCCEEDED] += fresh
+            begun += new._count(rest)
+        return new, [task for task in begun if marks[task] >> 2 & 3 == _NONE]
+
+    def _count(self, rows: Iterable[tuple[Any, ...]]) -> list[int]:
+        """Count rows one by one; gives the tasks that got an attempt although their row of number 0 counted."""
+        marks, counts = self._marks, self._counts
         begun: list[int] = []
         for task, attempt, state in map(_HEAD, rows):
             mark, kind = marks[task], _KINDS.get(state, _OTHER)
@@ -71,7 +92,7 @@ class Tally:
                 kind = mark & 3
             marks[task] = mark
             counts[kind] += 1
-        return new, [task for task in begun if marks[task] >> 2 & 3 == _NONE]
+        return begun
 
 
 def this_process() -> str:

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -127,11 +126,10 @@ class SQLiteStore:
             attempts, successes = [*attempts, *successes.rows()], None
         held = self._held(claim)
         large = {row[:2]: row.result for row in attempts if row.result is not None and len(row.result) > LARGE}
-        heads = attempts if successes is None else chain(attempts, zip(*successes[:2], repeat("succeeded")))
         with told("write to", self._path):  # before its turn to write: nobody else has to wait for this disk
             files = {key: self._files.put(result) for key, result in large.items()}
         with self._db.exclusive() as sql:
-            tally, begun = held.tally.after(heads)
+            tally, begun = held.tally.after(attempts, successes)
             with transaction(sql):
                 for key, name in files.items():
                     self._files.ensure(name, large[key])
