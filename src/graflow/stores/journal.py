@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graflow.stores.store import Claim, Store
 
 #: How long what happened may wait for more to happen.
-WINDOW_SECONDS: Final = 0.01
+WINDOW_SECONDS: Final = 0.005
 #: When a run has lasted so long, or failed, its workflow is written down as well; a small one sooner.
 SMALL: Final = 200
 SOON_SECONDS: Final = 0.1
