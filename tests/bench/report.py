@@ -178,7 +178,8 @@ def durable_rows(settings: Settings) -> Iterator[Row]:
             say(f"L10 {shape}")
             n = 10_000
             pair = Pair(*fresh(rows.measure_durable, shape, n, settings.turns, first))
-            work = f"run on 2 threads, durable, {shape} of {n:,}{', a first run' if first else ''}, against not durable"
+            what = "built and run once" if first else "run"
+            work = f"{what} on 2 threads, durable, {shape} of {n:,}, against not durable"
             yield Row("L10", work, "µs/task", pair.ours / n * 1e6, pair.floor / n * 1e6, pair.ratio, Target(ratio=3.0))
 
 
