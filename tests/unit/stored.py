@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graflow.stores import AttemptRow, CacheRow, LogRow, NewRun, Store, Successes
+from graflow.stores import ITEMS, AttemptRow, CacheRow, LogRow, NewRun, Store, Successes
 
 TASKS = ("extract", "clean", "load")
 
@@ -35,6 +35,11 @@ def successes(*of: tuple[int, int, bytes]) -> Successes:
     tasks, attempts, results = (list(column) for column in zip(*of, strict=True))
     many = len(of)
     return Successes(tasks, attempts, [1001.0] * many, [0.5] * many, ["thread-1"] * many, results)
+
+
+def item(map: int, k: int) -> int:
+    """The number of an item."""
+    return map + (k + 1) * ITEMS
 
 
 def line(task: int, at: float, text: str, attempt: int = 1) -> LogRow:

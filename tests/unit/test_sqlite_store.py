@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,13 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
-from tests.unit.stored import entry, line, new_run, put, row, successes
+from tests.unit.stored import entry, item, line, new_run, put, row, successes
 
 from graflow import ConfigurationError, RunConflictError, StoreError
 from graflow.stores import SQLiteStore, _claims, _database, _files, _schema
@@ -60,6 +63,8 @@ def filled(path: Path, *, large: bool = False) -> None:
         claim = store.create(new_run(inputs=b"in" * 500, code=b"code" * 2000))
         rows = [row(0, result=b"zero" * 50), row(1, 1, "failed", error=b"e" * 99, error_text="E: e")]
         store.write(claim, rows, [line(0, 1.0, "text")], successes((1, 2, LARGE if large else b"one")))
+        store.put_signal("run-1", "load", b"go" * 50, 1.0)
+        store.put_channels(claim, {"progress": b"half" * 50})
         store.finish(claim, "succeeded", 1010.0, None)
         store.keep(entry())
 
@@ -151,6 +156,13 @@ class TestThePlace:
             f"{_schema.VERSION}); upgrade graflow, or name another store"
         )
 
+    def test_of_no_version_there_was(self, path: Path) -> None:
+        filled(path)
+        with by_hand(path) as connection:
+            connection.execute("PRAGMA user_version=0")
+        with pytest.raises(StoreError, match="its version 0 never existed: it is damaged; restore it from a copy"):
+            SQLiteStore(path)
+
     def test_left_half_made_is_made_anew(self, path: Path) -> None:
         with by_hand(path) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -171,6 +183,132 @@ class TestThePlace:
             store.release(claim)
             other.release(other.create(new_run()))
         store.close()
+
+
+# The tables of version 1 of the store, and one run in them; its batch holds one attempt, of task 1.
+VERSION_1 = """
+CREATE TABLE blobs (blob INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, state TEXT NOT NULL,
+    created REAL NOT NULL, ended REAL, touched REAL NOT NULL, fingerprint TEXT NOT NULL, inputs_digest TEXT NOT NULL,
+    tasks INTEGER NOT NULL, succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, reason TEXT,
+    target TEXT, owner TEXT NOT NULL, options TEXT NOT NULL, inputs INTEGER NOT NULL, code INTEGER NOT NULL,
+    ids INTEGER NOT NULL, fingerprints INTEGER NOT NULL
+);
+CREATE INDEX runs_by_time ON runs (created);
+CREATE INDEX runs_by_workflow ON runs (workflow, created);
+CREATE INDEX runs_by_state ON runs (state, created);
+CREATE TABLE attempts (
+    run INTEGER NOT NULL, task INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, started REAL,
+    seconds REAL, worker TEXT, result BLOB, note TEXT, error BLOB, error_text TEXT, file TEXT,
+    PRIMARY KEY (run, task, attempt)
+) WITHOUT ROWID;
+CREATE INDEX attempts_by_file ON attempts (file) WHERE file IS NOT NULL;
+CREATE TABLE batches (batch INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX batches_by_run ON batches (run);
+CREATE TABLE logs (
+    log INTEGER PRIMARY KEY, run INTEGER NOT NULL, task INTEGER NOT NULL, attempt INTEGER NOT NULL, at REAL NOT NULL,
+    level TEXT NOT NULL, logger TEXT NOT NULL, text TEXT NOT NULL
+);
+CREATE INDEX logs_by_task ON logs (run, task);
+CREATE TABLE cache (
+    key TEXT PRIMARY KEY, workflow TEXT NOT NULL, task TEXT NOT NULL, created REAL NOT NULL, expires REAL,
+    parts TEXT NOT NULL, result BLOB, file TEXT
+);
+CREATE INDEX cache_by_task ON cache (workflow, task, created);
+CREATE INDEX cache_by_file ON cache (file) WHERE file IS NOT NULL;
+INSERT INTO runs VALUES (
+    1, 'run-1', 'nightly', 'running', 1000.0, NULL, 1000.0, 'f-1', 'i-1', 3, 2, 0, NULL, NULL, 'host:1', '{}', 1, 2, 3,
+    4
+);
+PRAGMA application_id=1734765687;
+PRAGMA user_version=1;
+"""
+
+
+def of_version_1(path: Path) -> None:
+    body = b'["w"]' + struct.pack("<IIddII", 1, 1, 1001.0, 0.5, 0, 3) + b"one"
+    head = struct.pack("<II", 1, 5)
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "INSERT INTO blobs VALUES (?, ?, ?)": [
+            (number, sha256(blob).hexdigest(), blob)
+            for number, blob in enumerate((b"inputs", b"code", b'["a","b","c"]', b'["x","y","z"]'), 1)
+        ],
+        "INSERT INTO attempts VALUES (1, 0, 1, 'succeeded', 1001.0, 0.5, 'w', ?, NULL, NULL, NULL, NULL)": [
+            (crc32(b"zero").to_bytes(4, "big") + b"zero",)
+        ],
+        "INSERT INTO batches VALUES (1, 1, ?)": [(crc32(head + body).to_bytes(4, "little") + head + body,)],
+    }
+    with by_hand(path) as connection:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(VERSION_1)
+        for statement, values in rows.items():
+            connection.executemany(statement, values)
+
+
+class TestAStoreOfTheVersionBefore:
+    def test_is_read_and_written_as_any(self, path: Path) -> None:
+        of_version_1(path)
+        with contextlib.closing(SQLiteStore(path, must_exist=True)) as store:
+            assert (store.signals("run-1"), store.channels("run-1")) == ({}, {})
+            assert store.put_signal("run-1", "c", b"go", 1002.0)
+            stored = store.stored("run-1")
+            assert (stored.inputs, stored.code, stored.ids) == (b"inputs", b"code", ("a", "b", "c"))
+            assert (stored.row.state, stored.attempts) == ("interrupted", [row(0, worker="w"), row(1, worker="w")])
+            assert [store.result("run-1", task) for task in range(3)] == [b"zero", b"one", None]
+            claim = store.claim("run-1")
+            assert store.stored("run-1").attempts == stored.attempts
+            assert [store.result("run-1", task) for task in range(3)] == [b"zero", b"one", None]
+            store.write(claim, [], [], successes((item(2, 9), 1, b"item"), (2, 1, b"two")))
+            store.put_channels(claim, {"progress": b"1"})
+            store.finish(claim, "succeeded", 1010.0, None)
+        with contextlib.closing(SQLiteStore(path)) as store:
+            assert [store.result("run-1", task) for task in (1, 2, item(2, 9))] == [b"one", b"two", b"item"]
+            assert (store.signals("run-1"), store.channels("run-1")) == ({"c": b"go"}, {"progress": b"1"})
+            (found,) = store.runs()
+            assert (found.state, found.succeeded) == ("succeeded", 3)
+        assert sound(path)
+
+    def test_has_the_tables_of_a_new_one(self, path: Path) -> None:
+        of_version_1(path)
+        SQLiteStore(path).close()
+        SQLiteStore(path.with_name("new.db")).close()
+        columns = "SELECT t.name, c.* FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c ORDER BY 1, 2"
+        found = []
+        for file in (path, path.with_name("new.db")):
+            with by_hand(file) as connection:
+                version = connection.execute("PRAGMA user_version").fetchone()
+                found.append((version, connection.execute(columns).fetchall()))
+        assert found[0] == found[1]
+
+    def test_stays_as_it_was_if_its_new_tables_cannot_be_made(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        of_version_1(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(_schema, "_ADDED", (*_schema._ADDED, "INSERT INTO no_such_table VALUES (1);"))
+            with pytest.raises(StoreError, match="cannot open the store"):
+                SQLiteStore(path)
+        with by_hand(path) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+            assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'signals'").fetchone() == (0,)
+        with contextlib.closing(SQLiteStore(path)) as store:
+            assert store.result("run-1", 1) == b"one"
+
+    def test_is_brought_up_to_date_once_by_many_processes(self, path: Path) -> None:
+        of_version_1(path)
+        program = """
+        sys.stdin.readline()
+        store = SQLiteStore(sys.argv[1])
+        assert store.put_signal('run-1', sys.argv[2], b'go', 1.0)
+        """
+        others = [start(program, path, i) for i in range(3)]
+        for other in others:
+            tell(other, "go")
+        assert [ended(other) for other in others] == [0] * 3
+        with contextlib.closing(SQLiteStore(path)) as store:
+            assert list(store.signals("run-1")) == ["0", "1", "2"]
 
 
 @contextlib.contextmanager
@@ -333,6 +471,32 @@ def test_another_program_that_locks_the_file(path: Path, monkeypatch: pytest.Mon
         store.release(store.create(new_run()))
 
 
+def test_signals_are_read_while_somebody_writes(store: SQLiteStore, path: Path) -> None:
+    put(store, state=None)
+    store.put_signal("run-1", "load", b"go", 1.0)
+    with by_hand(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE signals SET body = X'00'")
+        assert store.signals("run-1") == {"load": b"go"}
+        connection.execute("ROLLBACK")
+
+
+def test_a_run_that_is_forgotten_leaves_no_row(store: SQLiteStore, path: Path) -> None:
+    for forget in (lambda: store.delete("run-1"), lambda: store.prune(2000.0)):
+        claim = store.create(new_run())
+        store.write(claim, [row(0), row(item(1, 0))], [line(0, 1.0, "t")], successes((item(1, 1), 1, b"")))
+        store.put_signal("run-1", "load", b"go", 1.0)
+        store.put_channels(claim, {"progress": b"1"})
+        store.finish(claim, "succeeded", 1010.0, None)
+        forget()
+        with by_hand(path) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            assert {"signals", "channels", "batches"} <= set(tables)
+            for table in tables:
+                if table != "sqlite_sequence":
+                    assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
 class TestDamage:
     def use(self, path: Path) -> Iterator[Callable[[SQLiteStore], Any]]:
         """What one can ask of a `filled` store; an answer that is given must be right."""
@@ -346,11 +510,15 @@ class TestDamage:
             assert store.result("run-1", 0) in (b"zero" * 50, None)
             assert store.result("run-1", 1) in (b"one", LARGE, None)
 
+        def named(store: SQLiteStore) -> None:
+            assert store.signals("run-1") in ({}, {"load": b"go" * 50})
+            assert store.channels("run-1") in ({}, {"progress": b"half" * 50})
+
         def cached(store: SQLiteStore) -> None:
             found = store.cached("k", 2000.0)
             assert found is None or found.result == b"cached"
 
-        yield from (attempts, results, cached)
+        yield from (attempts, results, named, cached)
         yield from (lambda store: store.runs(), lambda store: store.logs("run-1"), lambda store: store.find("run-1"))
         yield lambda store: store.last_cached("nightly", "clean")
         yield lambda store: store.write(store.claim("run-1"), [row(2)], [])
@@ -435,6 +603,10 @@ class TestDamage:
             ("UPDATE runs SET owner = X'00'", "runs", "the entry of a run is damaged"),
             ("UPDATE runs SET workflow = CAST(X'ff' AS TEXT)", "runs", "the database is damaged"),
             ("UPDATE logs SET at = 'soon'", "logs", "a log line of run 'run-1' is damaged"),
+            ("UPDATE signals SET body = X'00'", "signals", "'load' in the signals of run 'run-1' is damaged"),
+            ("UPDATE signals SET name = 'clean'", "signals", "'clean' in the signals of run 'run-1' is damaged"),
+            ("UPDATE signals SET name = X'00'", "signals", "a name in the signals of run 'run-1' is damaged"),
+            ("UPDATE channels SET body = 'text'", "channels", "'progress' in the channels of run 'run-1' is damaged"),
         ],
     )
     def test_what_does_not_fit_is_told(
@@ -442,6 +614,8 @@ class TestDamage:
     ) -> None:
         claim = store.create(new_run())
         store.write(claim, [row(0, result=b"r", error=b"e")], [line(0, 1.0, "t")], successes((1, 1, b"s")))
+        store.put_signal("run-1", "load", b"go", 1.0)
+        store.put_channels(claim, {"progress": b"1"})
         store.release(claim)
         with by_hand(path) as connection:
             assert connection.execute(statement).rowcount == 1
@@ -704,6 +878,12 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def tell(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{text}\n")
+    process.stdin.flush()
+
+
 def ended(process: subprocess.Popen[str]) -> int:
     for stream in (process.stdin, process.stdout):
         assert stream is not None
@@ -739,6 +919,42 @@ class TestProcesses:
         assert store.result("run-1", 0) == b"zero"
         store.finish(claim, "succeeded", 2000.0, None)
         assert listed(folder_of(path, "claims")) == []
+
+    def test_a_signal_reaches_the_process_that_holds_the_run(self, store: SQLiteStore, path: Path) -> None:
+        program = """
+        store = SQLiteStore(sys.argv[1])
+        claim = store.create(new_run())
+        print('waiting', flush=True)
+        while not (found := store.signals('run-1')):
+            time.sleep(0.01)
+        store.write(claim, [row(2, result=found['load'])], [])
+        store.finish(claim, 'succeeded', 1.0, None)
+        """
+        other = start(program, path)
+        assert said(other) == "waiting"
+        assert store.put_signal("run-1", "load", b"go", 1.0)
+        assert ended(other) == 0
+        assert store.result("run-1", 2) == b"go"
+
+    def test_of_two_who_signal_at_once_one_is_first(self, store: SQLiteStore, path: Path) -> None:
+        put(store, state=None)
+        program = """
+        store = SQLiteStore(sys.argv[1])
+        print('ready', flush=True)
+        sys.stdin.readline()
+        sent = [store.put_signal('run-1', f't{i:02}', sys.argv[2].encode(), 1.0) for i in range(50)]
+        print(''.join(str(int(first)) for first in sent), flush=True)
+        """
+        others = [start(program, path, name) for name in ("one", "two")]
+        assert [said(other) for other in others] == ["ready"] * 2
+        for other in others:
+            tell(other, "go")
+        one, two = (said(other) for other in others)
+        assert [ended(other) for other in others] == [0, 0]
+        assert [first + second for first, second in zip(one, two, strict=True)].count("10") == one.count("1")
+        assert one.count("1") + two.count("1") == 50
+        who = [b"one" if first == "1" else b"two" for first in one]
+        assert store.signals("run-1") == {f"t{i:02}": name for i, name in enumerate(who)}
 
     def test_sudden_death_in_the_middle_of_writing(self, path: Path) -> None:
         program = """
@@ -783,9 +999,7 @@ class TestProcesses:
         path = tmp_path / ".graflow" / "runs.db"
         others = [start(program, path, i) for i in range(4)]
         for other in others:
-            assert other.stdin is not None
-            other.stdin.write("go\n")
-            other.stdin.flush()
+            tell(other, "go")
         assert [ended(other) for other in others] == [0] * 4
         with contextlib.closing(SQLiteStore(path)) as store:
             found = store.runs()

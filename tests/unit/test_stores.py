@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.stored import TASKS, entry, line, new_run, put, row, successes
+from tests.unit.stored import TASKS, entry, item, line, new_run, put, row, successes
 
 from graflow import RunConflictError, StoreError
-from graflow.stores import MemoryStore, SQLiteStore, Store
+from graflow.stores import ITEMS, MemoryStore, SQLiteStore, Store
 from graflow.stores._common import Tally
 from graflow.stores.store import Successes
 
@@ -106,6 +106,23 @@ class TestARun:
         store.write(claim, [row(0, 2, "running")], [])
         assert store.stored("run-1").attempts == [row(0, 1, "failed"), row(0, 2, "running"), row(1)]
 
+    def test_states_are_as_they_are_written(self, store: Store) -> None:
+        claim = store.create(new_run())
+        waiting = row(0, 1, "awaiting", seconds=None, worker=None)
+        store.write(claim, [waiting, row(1, 1, "of a later graflow"), row(2, 1, "failed")], [])
+        store.release(claim)
+        claim = store.claim("run-1")
+        assert [found.state for found in store.stored("run-1").attempts] == ["awaiting", "of a later graflow", "failed"]
+        assert store.stored("run-1").attempts[0] == waiting
+        assert store.result("run-1", 0) is None
+        found = store.find("run-1")
+        assert found is not None
+        assert (found.succeeded, found.failed) == (0, 1)
+        store.write(claim, [row(0, result=b"signal")], [])
+        assert store.stored("run-1").attempts[0] == row(0)
+        store.finish(claim, "a state of a later graflow", 1010.0, None)
+        assert state_of(store) == "a state of a later graflow"
+
     def test_texts_that_are_no_whole_characters_can_be_logged(self, store: Store) -> None:
         claim = store.create(new_run())
         odd = "caf\udce9\0.txt ✓"
@@ -177,6 +194,156 @@ class TestSuccesses:
         assert store.stored("run-1").attempts == []
 
 
+class TestItems:
+    """Those of maps: attempts like those of tasks, of which no count of tasks knows."""
+
+    def test_are_kept_like_tasks(self, store: Store) -> None:
+        claim = store.create(new_run())
+        first, last = item(1, 0), item(1, 100_000)
+        store.write(claim, [row(first, 1, "failed", error=b"e"), row(last, 1, "running")], [line(last, 1.0, "l", 2)])
+        store.write(claim, [row(1, 1, "running")], [line(1, 2.0, "of the map")], successes((last, 1, b"last")))
+        store.write(claim, [row(first, 2, result=b"first", note="noted")], [], successes((item(2, 7), 3, b"seven")))
+        expected = [
+            row(1, 1, "running"),
+            row(first, 1, "failed", error=b"e"),
+            row(first, 2, note="noted"),
+            row(item(2, 7), 3),
+            row(last),
+        ]
+        for _ in range(2):
+            assert store.stored("run-1").attempts == expected
+            assert [store.result("run-1", number) for number in (1, first, last)] == [None, b"first", b"last"]
+            assert store.logs("run-1", last) == [line(last, 1.0, "l", 2)]
+            assert [found.text for found in store.logs("run-1", 1)] == ["of the map"]
+            assert len(store.logs("run-1")) == 2
+            store.release(claim)
+            claim = store.claim("run-1")
+        store.write(claim, [row(last, 1, "cancelled")], [])
+        assert store.result("run-1", last) is None
+        store.release(claim)
+        store.delete("run-1")
+        put(store)
+        assert store.stored("run-1").attempts == []
+
+    def test_count_not(self, store: Store) -> None:
+        claim = store.create(new_run())
+        store.write(claim, [row(item(0, 0), 1, "failed"), row(item(0, 1)), row(0, 1, "failed")], [])
+        store.write(claim, [], [], successes((item(0, 2), 1, b""), (1, 1, b""), (item(0, 0), 2, b"")))
+        for _ in range(2):
+            found = store.find("run-1")
+            assert found is not None
+            assert (found.tasks, found.succeeded, found.failed) == (3, 1, 1)
+            assert store.runs() == [found]
+            store.release(claim)
+            claim = store.claim("run-1")
+            store.reopen(claim, 1020.0, b"code", "f-1", TASKS, TASKS)
+
+    def test_that_begin_anew_have_not_ended_without_an_attempt(self, store: Store) -> None:
+        claim = store.create(new_run())
+        numbers = [item(1, k) for k in range(5)]
+        store.write(claim, [row(number, 0, "cancelled") for number in numbers], [])
+        store.write(claim, [row(numbers[0], 1, "running")], [], successes((numbers[1], 1, b"one")))
+        assert store.result("run-1", numbers[1]) == b"one"
+        store.release(claim)
+        claim = store.claim("run-1")
+        store.reopen(claim, 1020.0, b"code", "f-1", TASKS, TASKS)
+        store.write(claim, [row(numbers[2], 1, "running"), row(numbers[3], 1, "failed")], [])
+        store.write(claim, [row(numbers[2], 0, "cancelled")], [])
+        assert store.stored("run-1").attempts == [
+            row(numbers[0], 1, "running"),
+            row(numbers[1]),
+            row(numbers[2], 0, "cancelled"),
+            row(numbers[2], 1, "running"),
+            row(numbers[3], 1, "failed"),
+            row(numbers[4], 0, "cancelled"),
+        ]
+
+    def test_come_in_any_number(self, store: Store) -> None:
+        claim = store.create(new_run())
+        numbers = [item(2, k) for k in range(20_000)]
+        for start in range(0, len(numbers), 5000):
+            store.write(claim, [], [], successes(*((n, 1, b"%d" % n) for n in numbers[start : start + 5000])))
+        store.release(claim)
+        store.release(store.claim("run-1"))
+        assert [found.task for found in store.stored("run-1").attempts] == numbers
+        assert all(store.result("run-1", number) == b"%d" % number for number in numbers[::997])
+
+
+class TestSignals:
+    def test_reach_a_run_that_another_holds(self, store: Store) -> None:
+        claim = store.create(new_run())
+        assert store.signals("run-1") == {}
+        assert store.put_signal("run-1", "load", b"\0payload", 1001.0)
+        assert store.put_signal("run-1", "clean", b"", 1002.0)
+        assert list(store.signals("run-1").items()) == [("clean", b""), ("load", b"\0payload")]
+        store.write(claim, [row(0)], [])
+        store.finish(claim, "succeeded", 1010.0, None)
+
+    def test_the_first_counts(self, store: Store) -> None:
+        put(store, state=None)
+        put(store, "run-2")
+        assert [store.put_signal("run-1", "load", b"%d" % i, 1001.0 - i) for i in range(3)] == [True, False, False]
+        assert store.signals("run-1") == {"load": b"0"}
+        assert store.put_signal("run-2", "load", b"other", 1001.0)
+        assert (store.signals("run-1"), store.signals("run-2")) == ({"load": b"0"}, {"load": b"other"})
+
+    def test_are_taken_after_the_end_and_stay_when_the_run_goes_on(self, store: Store) -> None:
+        put(store)
+        before = store.find("run-1")
+        assert store.put_signal("run-1", "load", b"late", 1020.0)
+        assert store.find("run-1") == before
+        claim = store.claim("run-1")
+        store.reopen(claim, 1030.0, b"code", "f-1", TASKS, TASKS)
+        assert store.signals("run-1") == {"load": b"late"}
+        assert not store.put_signal("run-1", "load", b"later", 1040.0)
+
+    def test_are_not_part_of_what_is_given_out(self, store: Store) -> None:
+        put(store)
+        store.put_signal("run-1", "load", b"kept", 1.0)
+        store.signals("run-1")["load"] = b"changed"
+        assert store.signals("run-1") == {"load": b"kept"}
+
+    def test_of_many_threads_one_is_first(self, store: Store) -> None:
+        put(store, state=None)
+        ready = threading.Barrier(6)
+        first: list[bytes] = []
+
+        def send(payload: bytes) -> None:
+            ready.wait()
+            if store.put_signal("run-1", "load", payload, 1.0):
+                first.append(payload)
+
+        threads = [threading.Thread(target=send, args=(b"%d" % i,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [store.signals("run-1")["load"]] == first
+
+
+class TestChannels:
+    def test_hold_what_was_put_last(self, store: Store) -> None:
+        claim = store.create(new_run())
+        assert store.channels("run-1") == {}
+        store.put_channels(claim, {"progress": b"1", "best": b""})
+        store.put_channels(claim, {"progress": b"2", "a": b"\0"})
+        store.put_channels(claim, {})
+        assert list(store.channels("run-1").items()) == [("a", b"\0"), ("best", b""), ("progress", b"2")]
+        store.finish(claim, "succeeded", 1010.0, None)
+        put(store, "run-2")
+        assert store.channels("run-2") == {}
+        store.channels("run-1")["progress"] = b"changed"
+        assert store.channels("run-1")["progress"] == b"2"
+
+    def test_are_written_by_who_holds_the_run(self, store: Store) -> None:
+        claim = store.create(new_run())
+        store.put_channels(claim, {"progress": b"1"})
+        store.release(claim)
+        with pytest.raises(StoreError, match="run 'run-1' is not claimed any more"):
+            store.put_channels(claim, {"progress": b"2"})
+        assert store.channels("run-1") == {"progress": b"1"}
+
+
 class TestCounts:
     def counts(self, store: Store) -> tuple[int, int]:
         found = store.find("run-1")
@@ -235,6 +402,45 @@ class TestCounts:
         singly, _ = Tally(3).after([*heads, *((task, attempt, "succeeded") for task, attempt in many)])
         assert (at_once.succeeded, at_once.failed) == (singly.succeeded, singly.failed)
 
+    _NUMBERS = st.integers(0, 2) | st.builds(item, st.integers(0, 2), st.integers(0, 2))
+    _MIXED = st.lists(
+        st.tuples(_NUMBERS, st.integers(0, 3), st.sampled_from(["running", "awaiting", "succeeded", "failed"]))
+    )
+    _MANY = st.lists(st.tuples(_NUMBERS, st.integers(1, 3)))
+
+    @given(_MIXED, _MIXED, _MANY)
+    def test_are_the_same_without_the_items(
+        self, past: list[tuple[int, int, str]], heads: list[tuple[int, int, str]], many: list[tuple[int, int]]
+    ) -> None:
+        def packed(pairs: list[tuple[int, int]]) -> Successes:
+            nothing: list[Any] = [None] * len(pairs)
+            return Successes([n for n, _ in pairs], [a for _, a in pairs], nothing, nothing, nothing, nothing)
+
+        mixed, begun = Tally(3).after(past)[0].grown(4).after(heads, packed(many))
+        past, only = ([head for head in some if head[0] < ITEMS] for some in (past, heads))
+        without, expected = (
+            Tally(3).after(past)[0].grown(4).after(only, packed([pair for pair in many if pair[0] < ITEMS]))
+        )
+        assert (mixed.succeeded, mixed.failed) == (without.succeeded, without.failed)
+        assert [number for number in begun if number < ITEMS] == expected
+
+    @given(_MIXED, _MIXED, _MANY)
+    def test_of_items_the_end_without_an_attempt_is_taken_back_as_that_of_tasks(
+        self, past: list[tuple[int, int, str]], heads: list[tuple[int, int, str]], many: list[tuple[int, int]]
+    ) -> None:
+        def as_task(number: int) -> int:
+            return number % ITEMS + number // ITEMS * 3
+
+        def successes_of(numbers: list[int]) -> Successes:
+            nothing: list[Any] = [None] * len(many)
+            return Successes(numbers, [attempt for _, attempt in many], nothing, nothing, nothing, nothing)
+
+        numbers = [number for number, _ in many]
+        _, begun = Tally(3).after(past)[0].after(heads, successes_of(numbers))
+        past, heads = ([(as_task(head[0]), *head[1:]) for head in some] for some in (past, heads))
+        _, expected = Tally(12).after(past)[0].after(heads, successes_of(list(map(as_task, numbers))))
+        assert list(map(as_task, begun)) == expected
+
 
 class TestAClaim:
     def test_is_held_by_one_at_a_time(self, store: Store) -> None:
@@ -276,7 +482,11 @@ class TestAClaim:
         store.release(store.claim("run-1"))
 
     def test_of_a_run_that_is_none(self, store: Store) -> None:
-        for call in (store.claim, store.stored, store.logs, store.delete, lambda id: store.result(id, 0)):
+        for call in (
+            *(store.claim, store.stored, store.logs, store.delete, store.signals, store.channels),
+            lambda id: store.result(id, 0),
+            lambda id: store.put_signal(id, "load", b"", 1.0),
+        ):
             with pytest.raises(StoreError, match=r"there is no run 'nightly-7' in .*; it has no runs"):
                 call("nightly-7")
         put(store, "zebra")
@@ -383,6 +593,8 @@ class TestForgetting:
     def test_a_run(self, store: Store) -> None:
         claim = store.create(new_run())
         store.write(claim, [row(0, result=b"r")], [line(0, 1.0, "t")])
+        store.put_signal("run-1", "load", b"signal", 1.0)
+        store.put_channels(claim, {"progress": b"1"})
         with pytest.raises(RunConflictError, match="runs 'run-1' now"):
             store.delete("run-1")
         store.finish(claim, "succeeded", 1010.0, None)
@@ -395,6 +607,7 @@ class TestForgetting:
         put(store, "run-1", code=b"code 2")
         assert store.stored("run-1").attempts == []
         assert store.logs("run-1") == []
+        assert (store.signals("run-1"), store.channels("run-1")) == ({}, {})
 
     def test_runs_that_ended_long_ago(self, store: Store) -> None:
         put(store, "b", at=20.0, created=12.0)

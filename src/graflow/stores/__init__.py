@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from graflow.stores.memory import MemoryStore
 from graflow.stores.store import (
+    ITEMS,
     AttemptRow,
     CacheRow,
     Claim,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from graflow.stores.sqlite import SQLiteStore
 
 __all__ = [
+    "ITEMS",
     "AttemptRow",
     "CacheRow",
     "Claim",

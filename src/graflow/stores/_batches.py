@@ -18,10 +18,13 @@ from zlib import crc32
 
 from graflow.stores._rows import insert_attempts
 from graflow.stores._trouble import DamagedError
-from graflow.stores.store import AttemptRow, Successes
+from graflow.stores.store import ITEMS, AttemptRow, Successes
 
 _HEAD: Final = struct.Struct("<III")  # a checksum of all that follows, how many attempts, how long the names are
 _COLUMNS: Final = ("I", "I", "d", "d", "I", "I")  # task, attempt, started, seconds, number of worker, size of result
+_WITH_ITEMS: Final = ("Q", *_COLUMNS[1:])
+_WIDE: Final = 1 << 31
+"""Set in the length of the names of a batch that has items: their numbers take eight bytes, others four."""
 
 
 def pack(batch: Successes) -> bytes:
@@ -31,9 +34,11 @@ def pack(batch: Successes) -> bytes:
     workers, sizes = map(number.__getitem__, batch.workers), map(len, batch.results)
     columns = (batch.tasks, batch.attempts, batch.started, batch.seconds, workers, sizes)
     told = json.dumps(names).encode()
-    arrays = [_turned(array(kind, column)).tobytes() for kind, column in zip(_COLUMNS, columns, strict=True)]
+    wide = max(batch.tasks, default=0) >= ITEMS
+    kinds = _WITH_ITEMS if wide else _COLUMNS
+    arrays = [_turned(array(kind, column)).tobytes() for kind, column in zip(kinds, columns, strict=True)]
     body = b"".join((told, *arrays, *batch.results))
-    head = _HEAD.pack(0, len(batch.tasks), len(told))[4:]
+    head = _HEAD.pack(0, len(batch.tasks), len(told) | wide * _WIDE)[4:]
     return crc32(body, crc32(head)).to_bytes(4, "little") + head + body
 
 
@@ -48,10 +53,11 @@ def unpack(packed: Any, what: str) -> Iterator[AttemptRow]:
     checksum, count, told = _HEAD.unpack_from(packed)
     if crc32(memoryview(packed)[4:]) != checksum:
         raise DamagedError(f"{what} is damaged")
-    at = _HEAD.size + told
+    kinds = _WITH_ITEMS if told & _WIDE else _COLUMNS
+    at = _HEAD.size + (told & ~_WIDE)
     names = json.loads(packed[_HEAD.size : at])
     columns: list[array[Any]] = []
-    for kind in _COLUMNS:
+    for kind in kinds:
         column = array(kind)
         end = at + count * column.itemsize
         column.frombytes(packed[at:end])

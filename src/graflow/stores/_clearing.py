@@ -28,7 +28,7 @@ def delete_runs(sql: sqlite3.Connection, runs: Sequence[int]) -> list[str]:
     for run in runs:
         found = sql.execute("SELECT DISTINCT file FROM attempts WHERE run = ? AND file IS NOT NULL", (run,))
         files.update((file, None) for (file,) in found)
-        for table in ("attempts", "batches", "logs", "runs"):
+        for table in ("attempts", "batches", "logs", "signals", "channels", "runs"):
             sql.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     return [file for file in files if not _in_use(sql, file)]
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from graflow.errors import RunConflictError, StoreError
-from graflow.stores.store import CacheRow, Successes
+from graflow.stores.store import ITEMS, CacheRow, Successes
 
 SHORTEST_PREFIX: Final = 4
 """Fewer characters of an id find nothing: they are more likely a slip than a choice."""
@@ -24,15 +24,17 @@ _HEAD: Final = itemgetter(0, 1, 2)
 
 
 class Tally:
-    """How many tasks of a run succeeded and failed, kept up to date row by row."""
+    """How many tasks of a run succeeded and failed, kept up to date row by row; the items of maps do not count."""
 
-    __slots__ = ("_counts", "_marks")
+    __slots__ = ("_counts", "_ended", "_marks")
 
     def __init__(self, tasks: int) -> None:
         # Per task: its highest attempt, two bits for the kind of its row of number 0, two for the kind of that attempt.
         # Of -1 the attempt is -1 and both kinds are _NONE.
         self._marks = array("q", [-1]) * tasks
         self._counts = [0, 0, 0, tasks]
+        self._ended: set[int] = set()
+        """The items whose row of number 0 counts: all that is to be known of items."""
 
     @property
     def succeeded(self) -> int:
@@ -49,23 +51,25 @@ class Tally:
         new, more = Tally(0), tasks - len(self._marks)
         new._marks = self._marks + array("q", [-1]) * more
         new._counts = [*self._counts[:_NONE], self._counts[_NONE] + more]
+        new._ended = self._ended.copy()
         return new
 
     def after(self, rows: Iterable[tuple[Any, ...]], many: Successes | None = None) -> tuple[Tally, list[int]]:
-        """A new tally that counts these rows too, and the tasks whose row of number 0 counts no more.
+        """A new tally that counts these rows too, and the tasks and items whose row of number 0 counts no more.
 
         Args:
             rows: each begins with a task, an attempt and a state; in the order in which they were written.
             many: attempts written after them.
         """
         new = Tally(0)
-        new._marks, new._counts = marks, counts = self._marks[:], self._counts[:]
+        new._marks, new._counts, new._ended = self._marks[:], self._counts[:], self._ended.copy()
+        marks, counts, ended = new._marks, new._counts, new._ended
         begun = new._count(rows)
         if many is not None:
             rest: list[tuple[int, int, str]] = []
             # Most are the first word of their task, and a run of ten thousand short tasks is ten thousand of these.
             for task, attempt in zip(many.tasks, many.attempts, strict=True):
-                if attempt == 1 and marks[task] == -1:
+                if attempt == 1 and task < ITEMS and marks[task] == -1:
                     marks[task] = _AT_ONCE
                 else:
                     rest.append((task, attempt, "succeeded"))
@@ -73,13 +77,20 @@ class Tally:
             counts[_NONE] -= fresh
             counts[_SUCCEEDED] += fresh
             begun += new._count(rest)
-        return new, [task for task in begun if marks[task] >> 2 & 3 == _NONE]
+        return new, [task for task in begun if (task not in ended if task >= ITEMS else marks[task] >> 2 & 3 == _NONE)]
 
     def _count(self, rows: Iterable[tuple[Any, ...]]) -> list[int]:
-        """Count rows one by one; gives the tasks that got an attempt although their row of number 0 counted."""
-        marks, counts = self._marks, self._counts
+        """Count rows one by one; gives whatever got an attempt although its row of number 0 counted."""
+        marks, counts, ended_items = self._marks, self._counts, self._ended
         begun: list[int] = []
         for task, attempt, state in map(_HEAD, rows):
+            if task >= ITEMS:
+                if not attempt:
+                    ended_items.add(task)
+                elif task in ended_items:
+                    ended_items.remove(task)
+                    begun.append(task)
+                continue
             mark, kind = marks[task], _KINDS.get(state, _OTHER)
             ended = mark >> 2 & 3
             counts[mark & 3 if ended == _NONE else ended] -= 1

@@ -21,20 +21,27 @@ _FULL: Final = (*_STEM, "note", "error", "error_text", "file")
 _LOGS: Final = ("run", "task", "attempt", "at", "level", "logger", "text")
 
 
-def seal(data: bytes | None) -> bytes | None:
-    """The bytes to store, with a checksum in front; None stays None."""
-    return None if data is None else crc32(data).to_bytes(4, "big") + data
+def seal(data: bytes | None, owner: str = "") -> bytes | None:
+    """The bytes to store, with a checksum in front; None stays None.
+
+    Args:
+        data: what to store.
+        owner: whose they are; nobody else can unseal them.
+    """
+    return None if data is None else crc32(data, crc32(owner.encode())).to_bytes(4, "big") + data
 
 
-def unseal(sealed: Any, what: str) -> bytes:
+def unseal(sealed: Any, what: str, owner: str = "") -> bytes:
     """The bytes that were sealed.
 
     Raises:
-        DamagedError: they are not what they were; names ``what``.
+        DamagedError: they are not what they were, or somebody else's; names ``what``.
     """
-    if not isinstance(sealed, bytes) or len(sealed) < 4 or crc32(sealed[4:]) != int.from_bytes(sealed[:4], "big"):
-        raise DamagedError(f"{what} is damaged")
-    return sealed[4:]
+    if isinstance(sealed, bytes) and len(sealed) >= 4:
+        checksum, data = int.from_bytes(sealed[:4], "big"), sealed[4:]
+        if crc32(data, crc32(owner.encode())) == checksum:
+            return data
+    raise DamagedError(f"{what} is damaged")
 
 
 def insert_attempts(

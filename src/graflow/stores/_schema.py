@@ -8,13 +8,13 @@ from typing import Final
 
 from graflow.stores._trouble import failed
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION: Final = 0x67666C77
 """``gflw``: tells a store from a database of another program."""
 
 # Small rows only in `runs`: it is written with every batch and read for every list. What is large lies in `blobs`,
 # once for all runs that share it: code, task ids, fingerprints, inputs.
-_TABLES: Final = """
+_FIRST: Final = """
 CREATE TABLE blobs (
     blob INTEGER PRIMARY KEY,
     digest TEXT NOT NULL UNIQUE,
@@ -91,10 +91,27 @@ CREATE TABLE cache (
 CREATE INDEX cache_by_task ON cache (workflow, task, created);
 CREATE INDEX cache_by_file ON cache (file) WHERE file IS NOT NULL;
 """
+_SECOND: Final = """
+CREATE TABLE signals (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    body BLOB NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE channels (
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+"""
+_ADDED: Final = (_FIRST, _SECOND)
+"""What each version added to the one before."""
 
 
 def prepare(connection: sqlite3.Connection, path: Path, *, may_create: bool) -> None:
-    """Check that a database is a store this graflow can use; make the tables if it is new.
+    """Check that a database is a store this graflow can use; make the tables if it is new, add those it lacks.
 
     The caller keeps other processes from doing the same.
 
@@ -108,18 +125,22 @@ def prepare(connection: sqlite3.Connection, path: Path, *, may_create: bool) -> 
     if not tables and not application:
         if not may_create:
             raise failed("open", path, "it is empty", "name another file, or start a run to fill it")
-        _create(connection)
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only before the first table; pruning gives disk back
+        _add(connection, 0)
     elif application != APPLICATION:
         raise failed("open", path, "it is a database of another program", "name another file")
     elif version > VERSION:
         why = f"a newer graflow wrote it (version {version} of the store; this graflow knows {VERSION})"
         raise failed("open", path, why, "upgrade graflow, or name another store")
-    elif version != VERSION:
+    elif version < 1:
         raise failed("open", path, f"its version {version} never existed: it is damaged", "restore it from a copy")
+    elif version < VERSION:
+        _add(connection, version)
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # has to come before the first table; pruning gives disk back
+def _add(connection: sqlite3.Connection, version: int) -> None:
+    """Make the tables that a store of this version lacks; 0 has none."""
+    tables = "".join(_ADDED[version:])
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; COMMIT;"
+        f"BEGIN IMMEDIATE; {tables} PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION}; COMMIT;"
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,20 @@ _WHERE: Final = "this store"
 class _Entry:
     """All that is known of one run."""
 
-    __slots__ = ("attempts", "ended", "logs", "new", "number", "owner", "reason", "state", "tally", "touched")
+    __slots__ = (
+        "attempts",
+        "channels",
+        "ended",
+        "logs",
+        "new",
+        "number",
+        "owner",
+        "reason",
+        "signals",
+        "state",
+        "tally",
+        "touched",
+    )
 
     def __init__(self, number: int, new: NewRun) -> None:
         self.number = number
@@ -31,8 +44,10 @@ class _Entry:
         self.reason: str | None = None
         self.owner = common.this_process()
         self.tally = common.Tally(len(new.ids))
-        self.attempts: dict[tuple[int, int], AttemptRow] = {}
+        self.attempts: dict[int, dict[int, AttemptRow]] = {}
         self.logs: list[LogRow] = []
+        self.signals: dict[str, bytes] = {}
+        self.channels: dict[str, bytes] = {}
 
 
 class MemoryStore:
@@ -81,9 +96,9 @@ class MemoryStore:
             entry = self._held(claim)
             entry.tally, begun = entry.tally.after(attempts)
             for row in attempts:
-                entry.attempts[row.task, row.attempt] = row
+                entry.attempts.setdefault(row.task, {})[row.attempt] = row
             for task in begun:
-                entry.attempts.pop((task, 0), None)
+                entry.attempts[task].pop(0, None)
             entry.logs += logs
             entry.touched = time.time()
 
@@ -159,15 +174,19 @@ class MemoryStore:
         with self._open():
             entry = self._entry(run_id)
             new = entry.new
-            attempts = [row._replace(result=None) for _, row in sorted(entry.attempts.items(), key=itemgetter(0))]
+            attempts = [
+                rows[attempt]._replace(result=None)
+                for _, rows in sorted(entry.attempts.items())
+                for attempt in sorted(rows)
+            ]
             row = self._row(entry)
             return StoredRun(row, new.inputs, new.code, new.ids, new.fingerprints, new.options, attempts)
 
     def result(self, run_id: str, task: int) -> bytes | None:
         """The result of the attempt that succeeded; None if none did or its result was not stored."""
         with self._open():
-            rows = self._entry(run_id).attempts.values()
-            succeeded = [row for row in rows if row.task == task and row.state == "succeeded"]
+            rows = self._entry(run_id).attempts.get(task, {}).values()
+            succeeded = [row for row in rows if row.state == "succeeded"]
             return max(succeeded, key=lambda row: common.rank(row.attempt)).result if succeeded else None
 
     def logs(self, run_id: str, task: int | None = None) -> list[LogRow]:
@@ -175,6 +194,29 @@ class MemoryStore:
         with self._open():
             lines = self._entry(run_id).logs
             return sorted((line for line in lines if task is None or line.task == task), key=attrgetter("at"))
+
+    def put_signal(self, run_id: str, task: str, payload: bytes, at: float) -> bool:
+        """Leave a signal for a task of a run; False if it has one."""
+        with self._open():
+            signals = self._entry(run_id).signals
+            first = task not in signals
+            signals.setdefault(task, payload)
+            return first
+
+    def signals(self, run_id: str) -> dict[str, bytes]:
+        """The signals that came for a run: task id → payload."""
+        with self._open():
+            return dict(sorted(self._entry(run_id).signals.items()))
+
+    def put_channels(self, claim: Claim, values: Mapping[str, bytes]) -> None:
+        """Write what channels of a run hold now."""
+        with self._open():
+            self._held(claim).channels.update(values)
+
+    def channels(self, run_id: str) -> dict[str, bytes]:
+        """What the channels of a run hold: name → value."""
+        with self._open():
+            return dict(sorted(self._entry(run_id).channels.items()))
 
     def delete(self, run_id: str) -> None:
         """Forget a run."""

@@ -5,29 +5,23 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 from weakref import WeakValueDictionary
 
-from graflow.errors import ConfigurationError
-from graflow.stores import _batches, _claims, _clearing, _rows
+from graflow.errors import ConfigurationError, StoreError
+from graflow.stores import _attempts, _batches, _claims, _clearing, _named, _rows
 from graflow.stores import _common as common
 from graflow.stores._cache import Cache
 from graflow.stores._database import Database, transaction
 from graflow.stores._files import LARGE, ResultFiles
 from graflow.stores._listing import Listing
-from graflow.stores._trouble import DamagedError, failed, told
+from graflow.stores._trouble import failed, told
 from graflow.stores.store import AttemptRow, CacheRow, Claim, LogRow, NewRun, RunRow, StoredRun, Successes
 
 DEFAULT_PATH: Final = ".graflow/runs.db"
 
-_ATTEMPT: Final = "task, attempt, state, started, seconds, worker, NULL, note, error, error_text"
-_MAYBE_TEXT: Final = (str, type(None))
-_MAYBE_FLOAT: Final = (float, type(None))
-_ATTEMPT_KINDS: Final = (
-    int, int, str, _MAYBE_FLOAT, _MAYBE_FLOAT, _MAYBE_TEXT, object, _MAYBE_TEXT, object, _MAYBE_TEXT
-)  # fmt: skip
 _LOG_KINDS: Final = (int, int, float, str, str, str)
 
 
@@ -108,7 +102,7 @@ class SQLiteStore:
                 with transaction(sql):
                     sql.execute("UPDATE runs SET owner = ? WHERE run = ?", (common.this_process(), number))
                     _batches.settle(sql, number)
-                    tally = _tally(sql, number)
+                    tally = _attempts.tally(sql, number)
             except BaseException:
                 lock.drop()
                 raise
@@ -137,8 +131,8 @@ class SQLiteStore:
                 if successes:
                     _batches.insert(sql, held.run, successes)
                 _rows.insert_logs(sql, held.run, logs)
-                for task in begun:
-                    sql.execute("DELETE FROM attempts WHERE run = ? AND task = ? AND attempt = 0", (held.run, task))
+                ended = [(held.run, task) for task in begun]
+                sql.executemany("DELETE FROM attempts WHERE run = ? AND task = ? AND attempt = 0", ended)
                 sql.execute(
                     "UPDATE runs SET succeeded = ?, failed = ?, touched = ? WHERE run = ?",
                     (tally.succeeded, tally.failed, time.time(), held.run),
@@ -231,7 +225,7 @@ class SQLiteStore:
                 _rows.texts(_rows.get_blob(sql, ids, f"the task ids of run {run_id!r} are")),
                 _rows.texts(_rows.get_blob(sql, fingerprints, f"the fingerprints of run {run_id!r} are")),
                 options,
-                _attempts(sql, number),
+                _attempts.read(sql, number),
             )
 
     def result(self, run_id: str, task: int) -> bytes | None:
@@ -264,6 +258,25 @@ class SQLiteStore:
             for row in rows:
                 _rows.checked(row, _LOG_KINDS, f"a log line of run {run_id!r}")
             return [LogRow._make(row) for row in rows]
+
+    def put_signal(self, run_id: str, task: str, payload: bytes, at: float) -> bool:
+        """Leave a signal for a task of a run; False if it has one."""
+        with self._db.writing() as sql:
+            return _named.put_signal(sql, self._number(sql, run_id)[0], task, payload, at)
+
+    def signals(self, run_id: str) -> dict[str, bytes]:
+        """The signals that came for a run: task id → payload."""
+        return self._read_named("signals", run_id)
+
+    def put_channels(self, claim: Claim, values: Mapping[str, bytes]) -> None:
+        """Write what channels of a run hold now."""
+        held = self._held(claim)
+        with self._db.writing() as sql:
+            _named.put_channels(sql, held.run, values)
+
+    def channels(self, run_id: str) -> dict[str, bytes]:
+        """What the channels of a run hold: name → value."""
+        return self._read_named("channels", run_id)
 
     def delete(self, run_id: str) -> None:
         """Forget a run."""
@@ -332,14 +345,24 @@ class SQLiteStore:
             raise common.given_back(claim.run_id)
         return held
 
+    def _read_named(self, table: Literal["signals", "channels"], run_id: str) -> dict[str, bytes]:
+        with self._db.reading() as sql:
+            found = _named.read(sql, table, run_id)
+            if found is None:
+                raise self._unknown(sql, run_id)
+            return found
+
     def _number(self, sql: sqlite3.Connection, run_id: str) -> tuple[int, str]:
         """The number of a run, and who claimed it last."""
         found = sql.execute("SELECT run, owner FROM runs WHERE id = ?", (run_id,)).fetchone()
         if found is None:
-            newest = sql.execute("SELECT id FROM runs ORDER BY created DESC, run DESC LIMIT ?", (common.NEWEST,))
-            raise common.unknown(self._shown, run_id, [id for (id,) in newest])
+            raise self._unknown(sql, run_id)
         number, owner = found
         return number, owner
+
+    def _unknown(self, sql: sqlite3.Connection, run_id: str) -> StoreError:
+        newest = sql.execute("SELECT id FROM runs ORDER BY created DESC, run DESC LIMIT ?", (common.NEWEST,))
+        return common.unknown(self._shown, run_id, [id for (id,) in newest])
 
 
 def _insert_run(sql: sqlite3.Connection, run: NewRun) -> int:
@@ -364,29 +387,3 @@ def _insert_run(sql: sqlite3.Connection, run: NewRun) -> int:
     number = sql.execute(statement, list(values.values())).lastrowid
     assert number is not None
     return number
-
-
-def _tally(sql: sqlite3.Connection, run: int) -> common.Tally:
-    (tasks,) = sql.execute("SELECT tasks FROM runs WHERE run = ?", (run,)).fetchone()
-    query = "SELECT task, attempt, state FROM attempts WHERE run = ? ORDER BY attempt = 0, attempt"
-    try:
-        return common.Tally(tasks).after(sql.execute(query, (run,)))[0]
-    except (IndexError, TypeError):
-        raise DamagedError("what is written of a task is damaged") from None
-
-
-def _attempts(sql: sqlite3.Connection, run: int) -> list[AttemptRow]:
-    """What is written of the tasks of a run, by task and number, without results."""
-    rows = sql.execute(f"SELECT {_ATTEMPT} FROM attempts WHERE run = ? ORDER BY task, attempt", (run,)).fetchall()
-    for row in rows:
-        _rows.checked(row, _ATTEMPT_KINDS, "what is written of a task")
-    found = {row[:2]: AttemptRow._make(row) if row[8] is None else _with_error(row) for row in rows}
-    settled = len(found)
-    for _, row in _batches.read(sql, run):
-        found.pop((row.task, 0), None)
-        found[row.task, row.attempt] = row._replace(result=None)
-    return list(found.values()) if len(found) == settled else [found[key] for key in sorted(found)]
-
-
-def _with_error(row: tuple[Any, ...]) -> AttemptRow:
-    return AttemptRow._make(row)._replace(error=_rows.unseal(row[8], f"an error of task {row[0]}"))

@@ -6,8 +6,13 @@ All times are seconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+ITEMS: Final = 1 << 24
+"""Tells the items of a map from tasks, which have smaller numbers: item ``k`` (from 0) of the map with index ``i`` has
+the number ``i + (k + 1) * ITEMS``. Stores keep its attempts and logs as those of a task; no count of tasks includes it.
+"""
 
 
 class NewRun(NamedTuple):
@@ -66,11 +71,11 @@ class AttemptRow(NamedTuple):
     """
 
     task: int
-    """Index of the task."""
+    """Index of the task, or the number of an item of a map; see `ITEMS`."""
     attempt: int
     """Its number, from 1; 0 says that the task ended without an attempt: skipped, cancelled, from the cache."""
     state: str
-    """A `TaskState`; ``running`` while under way."""
+    """A `TaskState`; ``running`` while under way, ``awaiting`` while a signal is to come."""
     started: float | None
     seconds: float | None
     worker: str | None
@@ -89,7 +94,7 @@ class Successes(NamedTuple):
     """
 
     tasks: Sequence[int]
-    """Indexes of the tasks."""
+    """Indexes of the tasks, or numbers of items."""
     attempts: Sequence[int]
     """Their numbers, from 1."""
     started: Sequence[float]
@@ -107,6 +112,7 @@ class LogRow(NamedTuple):
     """A line that a task logged."""
 
     task: int
+    """Its index, or the number of an item."""
     attempt: int
     at: float
     level: str
@@ -278,6 +284,10 @@ class Store(Protocol):
     def result(self, run_id: str, task: int) -> bytes | None:
         """The result of the attempt that succeeded; None if none did or its result was not stored.
 
+        Args:
+            run_id: the run.
+            task: index of the task, or number of an item.
+
         Raises:
             StoreError: there is no such run, or the result is damaged: damaged bytes are never returned.
         """
@@ -286,8 +296,58 @@ class Store(Protocol):
     def logs(self, run_id: str, task: int | None = None) -> list[LogRow]:
         """The lines that the tasks of a run logged, or one of them, in order of time.
 
+        Args:
+            run_id: the run.
+            task: only those of this task or item; those of a map are not those of its items.
+
         Raises:
             StoreError: there is no such run.
+        """
+        ...
+
+    def put_signal(self, run_id: str, task: str, payload: bytes, at: float) -> bool:
+        """Leave a signal for a task of a run, for whoever runs it to find with `signals`.
+
+        Anybody may, with a claim or without, whoever holds it, also after the run ended: whether the signal is of use
+        is for the caller to know. It goes with its run.
+
+        Args:
+            run_id: the run.
+            task: id of the task.
+            payload: what the signal brings.
+            at: when.
+
+        Returns:
+            Whether this is the first signal for the task; the first counts, and a later one changes nothing.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        ...
+
+    def signals(self, run_id: str) -> dict[str, bytes]:
+        """The signals that came for a run: task id → payload, by id.
+
+        Cheap enough to ask for again and again, and in nobody's way.
+
+        Raises:
+            StoreError: there is no such run, or a signal is damaged: damaged bytes are never returned.
+        """
+        ...
+
+    def put_channels(self, claim: Claim, values: Mapping[str, bytes]) -> None:
+        """Write what channels of a run hold now, all or nothing; those that are not named keep what they hold.
+
+        Raises:
+            StoreError: also if the claim was given back.
+        """
+        ...
+
+    def channels(self, run_id: str) -> dict[str, bytes]:
+        """What the channels of a run hold: name → value, by name.
+
+        Raises:
+            StoreError: there is no such run, or a value is damaged: damaged bytes are never returned.
         """
         ...
 
