@@ -12,6 +12,8 @@ from graflow.errors import ConfigurationError
 if TYPE_CHECKING:
     import logging
 
+    from graflow.core.channel import ChannelView
+
 
 class Attempt(Protocol):
     """What the runner tells a task's body, and what it hears from it.
@@ -64,6 +66,15 @@ class Attempt(Protocol):
 
     def note(self, record: logging.LogRecord) -> None:
         """Keep a line that the body logged. Never raises: the line was logged for other reasons than this."""
+        ...
+
+    @property
+    def channels(self) -> ChannelView:
+        """The channels of the run.
+
+        Raises:
+            ConfigurationError: the attempt is over, so that nothing it changes counts.
+        """
         ...
 
 

@@ -17,11 +17,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from logging import LogRecord
+
+    from graflow.core.channel import ChannelView
 
 HEADER: Final = struct.Struct("!Q")
 
@@ -71,6 +75,9 @@ CANCEL: Final = b"c"
 PROGRESS: Final = b"p"
 LINE: Final = b"l"
 DROPPED: Final = b"d"
+#: And what it asks for and waits for, and what the runner answers.
+ASK: Final = b"?"
+ANSWER: Final = b"!"
 #: And at its end: the result, or the error.
 RESULT: Final = b"+"
 ERROR: Final = b"-"
@@ -88,22 +95,62 @@ class ChildAttempt:
     """
 
     def __init__(self, server: Server, task: str, number: int, results: dict[str, Any]) -> None:
+        from graflow.engine.channels import DistantChannels
+
         self._server = server
         self._results = results
-        self._cancelled = False
+        self._cancelled = self._reads = False
         self._lines = 0
         self._told_at = -1.0
         self.run = server.run
         self.workflow = server.workflow
         self.task = task
         self.number = number
+        self.channels: ChannelView = DistantChannels(self._ask)
 
     @property
     def cancelled(self) -> bool:
         """Was the run called off, or is the runner gone?"""
-        while not self._cancelled and select.select([self._server.inbox], [], [], 0)[0]:
-            self._cancelled = read_message(self._server.inbox) in (CANCEL, None)
+        if not self._cancelled and select.select([self._server.inbox], [], [], 0)[0]:
+            self._in_turn(self._look)
         return self._cancelled
+
+    def _ask(self, *question: Any) -> Any:
+        """Have the runner do something, and wait for what came of it."""
+        found, error = self._in_turn(partial(self._exchange, pickle.dumps(question)))
+        if error is not None:
+            raise error
+        return found
+
+    def _in_turn(self, act: Callable[[], Any]) -> Any:
+        """Have the thread that reads for bodies do something: threads of a body take turns.
+
+        And where a signal handler of the body raises here, the message that was under way is read to its end.
+        """
+        self._reads = True
+        ended: SimpleQueue[Any] = SimpleQueue()
+        self._server.acts.put((act, ended))
+        return ended.get()
+
+    def _look(self) -> None:
+        while self.number and not self._cancelled and select.select([self._server.inbox], [], [], 0)[0]:
+            self._cancelled = read_message(self._server.inbox) in (CANCEL, None)
+
+    def _exchange(self, question: bytes) -> tuple[Any, Exception | None]:
+        if not self.number:
+            from graflow.engine.channels import too_late
+
+            return None, too_late(self.task)
+        try:
+            self._server.send(ASK + question)
+            while (message := read_message(self._server.inbox)) == CANCEL:
+                self._cancelled = True
+        except OSError as gone:
+            return None, gone
+        if message is None:
+            return None, BrokenPipeError("the runner is gone")
+        answer: tuple[Any, Exception | None] = pickle.loads(message[1:])
+        return answer
 
     def report(self, done: float, total: float | None) -> None:
         """Tell how far the body is, at most a few times a second."""
@@ -126,6 +173,8 @@ class ChildAttempt:
     def end(self) -> None:
         """Say what was dropped, and nothing more: what the body left behind would speak for the next attempt."""
         self.number = 0
+        if self._reads:  # a thread that the body left behind may wait for an answer
+            self._in_turn(lambda: None)
         if self._lines:
             from graflow.engine.logs import MOST_LINES
 
@@ -166,6 +215,7 @@ class Server:
         self.inbox = inbox
         self._outbox = outbox
         self._sending = threading.Lock()  # threads of a body may log
+        self.acts: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[Any]]] = SimpleQueue()
         self._busy = False
         self.run = ""
         self.workflow = ""
@@ -185,15 +235,22 @@ class Server:
         if self._busy:
             os._exit(1)
 
+    def act(self) -> None:
+        """Read for bodies, while their attempt is under way."""
+        while True:
+            act, ended = self.acts.get()
+            ended.put(act())
+
     def serve(self) -> None:
         """Read attempts, run them, write back what came out."""
         from graflow.core._recording import RECORDER
         from graflow.engine import codec
 
         RECORDER.set(None)
-        from graflow.engine import attempt, tracing  # noqa: F401  # loaded now, not in the time of the first task
+        from graflow.engine import attempt, channels, tracing  # noqa: F401  # loaded now, not in the time of the first task
 
         threading.Thread(target=self.watch, daemon=True, name="graflow-watch").start()
+        threading.Thread(target=self.act, daemon=True, name="graflow-act").start()
         self.send(READY)
         while (message := read_message(self.inbox)) is not None:
             if message == CANCEL:  # of an attempt that ended meanwhile
