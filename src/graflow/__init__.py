@@ -6,27 +6,38 @@ from graflow import show as _show  # noqa: F401  # lets workflows draw themselve
 from graflow.core._attempt import Current, current
 from graflow.core.block import Block, QueueBackend, workflow
 from graflow.core.builder import WorkflowBuilder
+from graflow.core.channel import Channel
 from graflow.core.group import Group
+from graflow.core.map_task import MapTask, first_of
 from graflow.core.outcome import Failed, Ok, Outcome, Skipped
-from graflow.core.placeholder import inputs
+from graflow.core.placeholder import each, inputs
 from graflow.core.plan import Plan
+from graflow.core.requirement import GroupRule, Standing, at_least, critical
 from graflow.core.run import AttemptRecord, Run, RunHandle, Runner, RunState, TaskRecord, TaskState
+from graflow.core.signal import Signal, signal
 from graflow.core.task import Task, TaskWrapper, task
+from graflow.core.turns import continue_with, stop_run
 from graflow.core.workflow import Edge, Workflow
 from graflow.errors import (
     CacheKeyError,
+    CancelRun,
     ConfigurationError,
+    ContinuationLimitError,
     CycleError,
     DefinitionError,
     DefinitionErrors,
     DuplicateTaskError,
+    FlagError,
     GraflowError,
     GraflowWarning,
+    GroupRuleError,
     InternalError,
+    InvalidConfigError,
     InvalidTaskError,
     InvalidTaskIdError,
     LateBindingError,
     LateBindingWarning,
+    MapError,
     PlaceholderError,
     PortabilityWarning,
     RemoteError,
@@ -37,6 +48,7 @@ from graflow.errors import (
     RunFailedError,
     RunTimeoutError,
     SerializationError,
+    SignalError,
     StoreError,
     TaskResultError,
     TaskTimeoutError,
@@ -57,7 +69,10 @@ __all__ = [
     "Block",
     "Cache",
     "CacheKeyError",
+    "CancelRun",
+    "Channel",
     "ConfigurationError",
+    "ContinuationLimitError",
     "Current",
     "CycleError",
     "DefinitionError",
@@ -66,16 +81,22 @@ __all__ = [
     "Edge",
     "Exponential",
     "Failed",
+    "FlagError",
     "GraflowError",
     "GraflowWarning",
     "Group",
+    "GroupRule",
+    "GroupRuleError",
     "InternalError",
+    "InvalidConfigError",
     "InvalidTaskError",
     "InvalidTaskIdError",
     "LateBindingError",
     "LateBindingWarning",
     "Limit",
     "LocalRunner",
+    "MapError",
+    "MapTask",
     "Ok",
     "Outcome",
     "PlaceholderError",
@@ -95,7 +116,10 @@ __all__ = [
     "RunTimeoutError",
     "Runner",
     "SerializationError",
+    "Signal",
+    "SignalError",
     "Skipped",
+    "Standing",
     "StoreError",
     "Task",
     "TaskRecord",
@@ -111,8 +135,15 @@ __all__ = [
     "Workflow",
     "WorkflowBuilder",
     "WorkflowChangedError",
+    "at_least",
+    "continue_with",
+    "critical",
     "current",
+    "each",
+    "first_of",
     "inputs",
+    "signal",
+    "stop_run",
     "task",
     "workflow",
 ]

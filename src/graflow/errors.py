@@ -13,7 +13,8 @@
     │   ├── WiringError                 an input that cannot fit: wrong type, misspelt, fed twice
     │   ├── CycleError                  a task that waits for itself
     │   ├── LateBindingError            a loop variable every task would see the last value of
-    │   └── PlaceholderError            a result used as a value before the workflow runs
+    │   ├── PlaceholderError            a result used as a value before the workflow runs
+    │   └── InvalidConfigError          configuration that makes no workflow: file, line, key, reason
     ├── RunError                        look at the tasks of this run
     │   ├── RunFailedError              tasks failed; their own exceptions are the cause
     │   ├── RunCancelledError           the run was cancelled before it could finish
@@ -24,6 +25,12 @@
     │   ├── TaskResultError             a task returned something that cannot be a result
     │   ├── TaskTimeoutError            an attempt took longer than its timeout
     │   ├── CacheKeyError               an input of a cached task cannot be digested
+    │   ├── MapError                    what a task was to be mapped over cannot be
+    │   ├── FlagError                   a flag that is no bool
+    │   ├── GroupRuleError              a rule of a group that gives no answer
+    │   ├── ContinuationLimitError      a task went on with others without end
+    │   ├── CancelRun                   raised by a body to cancel its run
+    │   ├── SignalError                 a signal that cannot be sent
     │   ├── WorkerLostError             the process that ran a task died
     │   └── RemoteError                 stands for an exception that could not be brought to this process
     ├── SerializationError              a value cannot travel to another process
@@ -102,6 +109,22 @@ class PlaceholderError(DefinitionError):
     """A result was used as a value while the workflow was still being defined."""
 
 
+class InvalidConfigError(DefinitionError):
+    """The configuration that a workflow is made from is wrong.
+
+    Attributes:
+        file: where it was read from; empty for a mapping.
+        line: the line in the file, where it is known.
+        path: the key that is wrong, such as ``tasks.clean.inputs.rows``; empty for the whole.
+    """
+
+    def __init__(self, message: str, *, file: str = "", line: int | None = None, path: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.path = path
+
+
 class RunError(GraflowError):
     """A run, or one of its tasks, did not end well."""
 
@@ -172,6 +195,38 @@ class TaskTimeoutError(RunError):
 
 class CacheKeyError(RunError):
     """An input of a cached task has no digest of its content, so the task's earlier results cannot be looked up."""
+
+
+class MapError(RunError):
+    """What a task was to be mapped over cannot be: text, nothing with items, too many, or not equally many."""
+
+
+class FlagError(RunError):
+    """The flag that decides whether a task runs is no bool."""
+
+
+class GroupRuleError(RunError):
+    """The rule of a group of tasks raised, or decided something else than true or false."""
+
+
+class ContinuationLimitError(RunError):
+    """A task went on with another one more often than its policy ``max_continuations`` allows."""
+
+
+class CancelRun(RunError):
+    """Raise this in a body to cancel the run.
+
+    Args:
+        reason: why; the run's own error will say so.
+    """
+
+    def __init__(self, reason: str = "a task asked for it") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SignalError(RunError):
+    """A signal cannot be sent: it was sent before, its value has the wrong type, or the run does not wait for it."""
 
 
 class WorkerLostError(RunError):

@@ -10,7 +10,7 @@ from graflow.core._inputs import Template, same_extra, same_input, spelling
 from graflow.core.checks import duplicate_message, end_stage
 from graflow.core.group import Gate, edge_key
 from graflow.core.placeholder import InputSource, Placeholder
-from graflow.core.task import Task, changed
+from graflow.core.task import Task, make_task
 from graflow.errors import ConfigurationError, DefinitionError, DuplicateTaskError
 
 AnyTask = Task[..., Any]
@@ -35,9 +35,9 @@ def referenced(task: AnyTask, gates: set[int] | None = None) -> Iterator[AnyTask
                 if not isinstance(source := ref.__graflow_source__, InputSource):
                     yield source
     for edge in task._edges:
-        if not isinstance(edge, Gate):
+        if isinstance(edge, Task):
             yield edge
-        elif gates is None:
+        elif gates is None or not isinstance(edge, Gate):
             yield from edge.members
         elif id(edge) not in gates:
             gates.add(id(edge))
@@ -109,7 +109,9 @@ def _merged(name: str, versions: list[AnyTask]) -> AnyTask:
             f"task {first.id!r} is in workflow {name!r} with different policies (defined at "
             f"{first._definition.site}); give one of them another id, .named('...')"
         )
-    return changed(first, bound=tuple(bound), extra=extra, edges=tuple(edges.values()))
+    # Where one version is a map, the task is: the others only add inputs, edges or a mention to it.
+    kind = next((type(version) for version in versions if type(version) is not Task), Task)
+    return make_task(first._id, first._definition, tuple(bound), extra, tuple(edges.values()), first._policy, kind)
 
 
 def _contradiction(name: str, task: AnyTask, k: int, one: Any, other: Any) -> str:

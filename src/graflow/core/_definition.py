@@ -153,9 +153,10 @@ class Definition:
     def hints(self) -> Hints:
         """The resolved annotations; looked up when a workflow is built, not before."""
         if self._hints is None:
-            from graflow.core._hints import hints_of
+            from graflow.core._hints import Hints, hints_of
 
-            self._hints = hints_of(self.fn)
+            known = getattr(type(self.fn), "__graflow_result__", None)
+            self._hints = hints_of(self.fn) if known is None else Hints({}, known.__get__(self.fn), ())
         return self._hints
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graflow.core._digest import digest_callable
 from graflow.core._inputs import same_extra, same_input
+from graflow.core.requirement import rule_key
 
 if TYPE_CHECKING:
     from graflow.core._structure import Structure
@@ -54,7 +55,10 @@ def diff(a: Workflow[Any, Any], b: Workflow[Any, Any]) -> WorkflowDiff:
         rewired=tuple(
             id
             for id, x, y in pairs
-            if not _same_inputs(x, y) or _upstream(ours, ours.index[id]) != _upstream(theirs, theirs.index[id])
+            if not _same_inputs(x, y)
+            or _upstream(ours, ours.index[id]) != _upstream(theirs, theirs.index[id])
+            or _flags(ours, id) != _flags(theirs, id)
+            or _rules(ours, id) != _rules(theirs, id)
         ),
         code_changed=tuple(
             id for id, x, y in pairs if x.fn is not y.fn and digest_callable(x.fn) != digest_callable(y.fn)
@@ -69,10 +73,21 @@ def _upstream(structure: Structure, i: int) -> set[tuple[str, bool]]:
     return {(structure.tasks[u].id, u in tolerated) for u in structure.task_upstream(i)}
 
 
+def _flags(structure: Structure, id: str) -> set[Any]:
+    return {(one.spelling, one.wanted) for one in structure.conditions.get(structure.index[id], ())}
+
+
+def _rules(structure: Structure, id: str) -> set[Any]:
+    """The rules that a task waits for."""
+    ups = structure.upstream[structure.index[id]]
+    return {(rule_key(structure.rules[u][0]), structure.rules[u][1]) for u in ups if u in structure.rules}
+
+
 def _same_inputs(x: Task[..., Any], y: Task[..., Any]) -> bool:
     """Do two tasks bind the same, where a reference counts by id alone, because the code upstream may have changed?"""
     return (
-        len(x._bound) == len(y._bound)
+        type(x) is type(y)
+        and len(x._bound) == len(y._bound)
         and all(same_input(p, q, by_id=True) for p, q in zip(x._bound, y._bound, strict=True))
         and same_extra(x._extra, y._extra, by_id=True)
     )

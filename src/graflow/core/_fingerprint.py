@@ -15,12 +15,12 @@ from graflow.core._digest import Memo, digest_callable, digest_value
 from graflow.core._digest_leaves import scalar
 from graflow.core._inputs import Template, plain
 from graflow.core._structure import Structure
-from graflow.core.placeholder import InputSource, Placeholder
+from graflow.core.placeholder import InputSource, KnownSource, Placeholder
+from graflow.core.task import Task
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-    from graflow.core.task import Task
     from graflow.core.workflow import Workflow
 
 _DIGITS = 32  # 128 bits for each part: collisions are out of the question, and the text stays readable
@@ -41,14 +41,17 @@ def fingerprint(workflow: Workflow[Any, Any]) -> str:
         if id(task.fn) not in codes:
             codes[id(task.fn)] = _code_digest(task, memo)
         code.update(codes[id(task.fn)])
+    for _, (rule, _) in sorted(structure.rules.items()):
+        code.update(digest_callable(type(rule).decide, memo=memo).encode())
     return f"{shape.hexdigest()[:_DIGITS]}-{code.hexdigest()[:_DIGITS]}"
 
 
 def task_fingerprints(structure: Structure) -> tuple[str, ...]:
     """What each task does with what, as 32 hex digits by index: its code, and the inputs bound to it.
 
-    An upstream that feeds the task counts by its id. Edges without data and policies do not count: the result does
-    not depend on them. A task that stands for a workflow passes on the result of another task, and is its id.
+    An upstream that feeds the task counts by its id, and so do flags and the rules of groups. Other edges without data
+    and policies do not count: the result does not depend on them. A task that stands for a workflow passes on the
+    result of another task, and is its id.
     """
     memo, heads, found = Memo(), _Heads(), []
     references: dict[int, bytes] = {}
@@ -70,6 +73,8 @@ def task_fingerprints(structure: Structure) -> tuple[str, ...]:
             parts.append(b"%b%d:%b" % (name, len(known), known))
         if task._extra is not None:
             parts += [b"%d:%b" % (len(known), known) for known in _extra_digests(task._extra, memo)]
+        if i in structure.conditions or structure.rules:
+            parts += _terms(structure, i, memo)
         whole = head.copy()
         whole.update(b"".join(parts))
         found.append(whole.hexdigest()[:_DIGITS])
@@ -111,6 +116,16 @@ def _code_digest(task: Task[..., Any], memo: Memo) -> bytes:
     return sha256(text.encode()).digest()
 
 
+def _terms(structure: Structure, i: int, memo: Memo) -> Iterator[bytes]:
+    """What decides whether a task runs: its flags, and the rules of the groups before it."""
+    for condition in structure.conditions.get(i, ()):
+        yield b"when %d " % condition.wanted + _input_digest(condition.flag, memo)
+    for gate in structure.upstream[i]:
+        if gate in structure.rules:
+            rule, labels = structure.rules[gate]
+            yield b"rule " + digest_value((rule, labels))
+
+
 def _structural_parts(workflow: Workflow[Any, Any], memo: Memo) -> Iterator[bytes]:
     structure = workflow._structure
     yield workflow.name.encode("utf-8", "surrogatepass")
@@ -133,6 +148,9 @@ def _structural_parts(workflow: Workflow[Any, Any], memo: Memo) -> Iterator[byte
         yield order.of(i)
         if i in structure.also_after:
             yield b"also after " + b" ".join(structure.tasks[u].id.encode() for u in structure.also_after[i])
+        if type(task) is not Task:
+            yield b"as " + type(task).__name__.encode()
+        yield from _terms(structure, i, memo)
         if task._policy is not None:
             yield task._policy.model_dump_json(exclude_defaults=True).encode()
 
@@ -140,6 +158,8 @@ def _structural_parts(workflow: Workflow[Any, Any], memo: Memo) -> Iterator[byte
 def _input_digest(value: Any, memo: Memo) -> bytes:
     if type(value) is Placeholder:
         source, path = value.__graflow_source__, value.__graflow_path__
+        if isinstance(source, KnownSource):
+            return b"known " + digest_value(source.value) + digest_value(path, memo=memo)
         whence = b"inputs" if isinstance(source, InputSource) else b"task " + source.id.encode()
         return b"ref " + whence + (digest_value(path, memo=memo) if path else b"")
     if type(value) is Template and value.refs:

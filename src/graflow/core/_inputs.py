@@ -13,7 +13,7 @@ from typing import Any
 
 from graflow.core._definition import Extra
 from graflow.core._same import same
-from graflow.core.placeholder import InputSource, Placeholder, Source, describe, source_spelling
+from graflow.core.placeholder import InputSource, KnownSource, Placeholder, Source, describe, source_spelling
 from graflow.errors import PlaceholderError, WiringError
 
 #: Above this many leaves a constant container is kept by reference: copying it for every attempt would cost more
@@ -210,6 +210,10 @@ def same_source(a: Source, b: Source, *, by_id: bool = False) -> bool:
     if a is b:
         return True
     if isinstance(a, InputSource) or isinstance(b, InputSource):
+        if isinstance(a, KnownSource) and isinstance(b, KnownSource):
+            return same(a.value, b.value)
+        if isinstance(a, KnownSource) or isinstance(b, KnownSource):
+            return False
         return isinstance(a, InputSource) and isinstance(b, InputSource) and a.model is b.model
     return a.id == b.id and (by_id or a.fn is b.fn)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from graflow.core._inputs import Template
-from graflow.core.placeholder import Placeholder, takes_outcome
+from graflow.core.map_task import references
+from graflow.core.placeholder import takes_outcome
 from graflow.core.task import Task
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def weigh(structure: Structure) -> None:
     """
     n, index = len(structure.tasks), structure.index
     gates = {n + k: frozenset(members) for k, members in enumerate(structure.gates)}
+    ruled = {gate: gates.pop(gate) for gate in structure.rules}
     met, structure.outcomes = structure.outcomes, {}
     for i, taken in met.items():
         if i in structure.aliases:  # it passes a result on, whatever it was given
@@ -29,6 +30,7 @@ def weigh(structure: Structure) -> None:
         structure.outcomes[i] = sorted(set(taken))
         results = {index.get(id) for id in _results(task)}
         ordered = {index.get(edge._id) for edge in task._edges if isinstance(edge, Task)}
+        ordered.update(u for one in structure.conditions.get(i, ()) for u in structure.sources(one))
         through = [gates[u] for u in structure.upstream[i][structure.reads[i] :] if u in gates]
         only = [u for u in structure.outcomes[i] if u not in results]
         also_after = [u for u in only if u in ordered or any(u in members for members in through)]
@@ -36,14 +38,14 @@ def weigh(structure: Structure) -> None:
             structure.also_after[i] = tuple(also_after)
         if len(also_after) < len(only):
             structure.tolerated[i] = frozenset(only).difference(also_after)
+            enough = [ruled[u] for u in structure.upstream[i][structure.reads[i] :] if u in ruled]
+            unawaited = structure.tolerated[i].intersection(u for members in enough for u in members)
+            if unawaited:
+                structure.unawaited[i] = unawaited
 
 
 def _results(task: Task[..., Any]) -> Iterator[str]:
     """The ids of the tasks of whose result a task takes at least a part."""
-    surplus, named = task._extra if task._extra is not None else ((), ())
-    for value in (*task._bound, *surplus, *(value for _, value in named)):
-        for ref in value.refs if type(value) is Template else (value,):
-            if type(ref) is Placeholder and not takes_outcome(ref):
-                source = ref.__graflow_source__
-                if isinstance(source, Task):
-                    yield source._id
+    for ref in references(task._bound, task._extra):
+        if not takes_outcome(ref) and isinstance(source := ref.__graflow_source__, Task):
+            yield source._id

@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from graflow.core._digest import digest_value
 from graflow.core._inputs import Template, plain, spelling
-from graflow.core.placeholder import InputSource, Placeholder, projection_of, spelling_of_path, takes_outcome
+from graflow.core.placeholder import (
+    InputSource,
+    KnownSource,
+    Placeholder,
+    projection_of,
+    spelling_of_path,
+    split_at_item,
+    takes_item,
+    takes_outcome,
+)
 from graflow.core.plan import function_name, named_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graflow.core.condition import Condition
     from graflow.core.plan import Plan
 
 #: Version of the JSON form; a reader refuses one it does not know.
@@ -35,6 +47,9 @@ def shown(plan: Plan) -> dict[str, Any]:
                 "level": plan.levels[i],
                 "inputs": {name: _shown(value) for name, value in named_inputs(task)},
                 "after": [plan.ids[u] for u in sorted(after)],
+                **({"when": flags} if (flags := _flags(structure.conditions.get(i, ()))) else {}),
+                **({"require": rules} if (rules := _rules(plan, i)) else {}),
+                **({"map": True} if i in plan.maps else {}),
                 "policy": task.policy.model_dump(mode="json", exclude_defaults=True),
             }
         )
@@ -48,14 +63,28 @@ def shown(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _rules(plan: Plan, i: int) -> list[dict[str, Any]]:
+    gates = [gate for gate in plan.upstream[i] if gate in plan.rules]
+    return [{"of": [plan.ids[u] for u in plan.upstream[gate]], "rule": repr(plan.rules[gate][0])} for gate in gates]
+
+
+def _flags(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+    return [{"flag": _shown(one.flag), "is": one.wanted} for one in conditions]
+
+
 def _shown(value: Any) -> Any:
     if type(value) is Placeholder:
         source, path = value.__graflow_source__, projection_of(value)
-        what: dict[str, Any] = (
-            {"input": source.model.__name__} if isinstance(source, InputSource) else {"task": source.id}
-        )
+        what: dict[str, Any]
+        if isinstance(source, KnownSource):
+            what = _shown(source.value)
+        else:
+            what = {"input": source.model.__name__} if isinstance(source, InputSource) else {"task": source.id}
         if takes_outcome(value):
             what["outcome"] = True
+        if takes_item(value):
+            before, path = split_at_item(path)
+            what["each"] = spelling_of_path(before) or True
         return {**what, "path": spelling_of_path(path)} if path else what
     if type(value) is Template and value.refs:
         parts = [_shown(item) for item in value.items]

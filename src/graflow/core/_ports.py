@@ -21,8 +21,9 @@ processes that begin it again."""
 default_runner: Callable[[], Runner]
 """The runner of `Workflow.run` where the caller names none."""
 
-inline_runner: Callable[[], Runner]
-"""A runner that starts no threads, for a nested workflow called as a plain function."""
+run_nested: Callable[[Workflow[Any, Any], Any], Any]
+"""Runs a workflow that is called as a plain function, in the caller's thread: its value, or what the run around it is
+to do in its place."""
 
 
 def _no_redis_runner() -> Runner:

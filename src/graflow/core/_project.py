@@ -20,6 +20,7 @@ from graflow.core._forms import (
     is_one,
     is_typed_dict,
     is_union,
+    item_of,
     parts,
     result_of,
     seen_as,
@@ -29,7 +30,7 @@ from graflow.core._forms import (
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-Path = tuple[tuple[Literal["attr", "item"], Any], ...]
+Path = tuple[tuple[Literal["attr", "item", "each"], Any], ...]
 """The way from a value to a part of it, such as ``(("attr", "rows"), ("item", 0))`` for ``.rows[0]``."""
 
 _HOOKS = ("__getattr__", "__getattribute__")
@@ -53,6 +54,9 @@ def project(hint: Any, path: Path) -> Any:
         NoSuchProjection: A value of this type certainly has no such part.
     """
     for how, key in path:
+        if how == "each":
+            hint = _each(hint)
+            continue
         try:
             hint = _step(hint, how, key)
         except NoSuchProjection:
@@ -60,6 +64,21 @@ def project(hint: Any, path: Path) -> Any:
         except Exception:  # noqa: BLE001 - a metaclass may answer questions as it likes; what cannot be asked is unknown
             return Any
     return hint
+
+
+def _each(hint: Any) -> Any:
+    """The type of one item; text certainly is no collection of items, nor is what cannot be iterated."""
+    whole = bare(hint)
+    cls = parts(whole)[0]
+    if cls in (str, bytes, bytearray):
+        raise NoSuchProjection(f"{describe(whole)} is text; return list(text) to map over its characters")
+    is_closed = isinstance(cls, type) and cls not in (object, Any) and not is_union(whole) and not is_abstract(cls)
+    if is_closed and not hasattr(cls, "__iter__") and not hasattr(cls, "__getitem__"):
+        raise NoSuchProjection(f"{describe(whole)} has no items to map over")
+    try:
+        return item_of(whole)
+    except Exception:  # noqa: BLE001 - as below: what cannot be asked is unknown
+        return Any
 
 
 def _step(hint: Any, how: Literal["attr", "item"], key: Any) -> Any:

@@ -15,8 +15,10 @@ from graflow.core._collect import merge_all, referenced
 from graflow.core._definition import UNBOUND
 from graflow.core._inputs import Template
 from graflow.core.checks import caller_level, end_stage, legal_ids
+from graflow.core.condition import Condition
 from graflow.core.group import Gate, Group, is_block
 from graflow.core.placeholder import InputSource, Placeholder, make_placeholder
+from graflow.core.requirement import Requirement
 from graflow.core.task import Task, changed, make_task
 from graflow.errors import DefinitionError, DuplicateTaskError, TemplateWarning, UnknownTaskError
 
@@ -178,7 +180,8 @@ def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
             return task
         id = home.path + task.id
         if id not in bare:
-            bare[id] = make_task(id, task._definition, task._definition.shape.blank, None, (), None)
+            blank = task._definition.shape.blank
+            bare[id] = make_task(id, task._definition, blank, None, (), None, type(task))
         return bare[id]
 
     def move(scope: Scope, value: Any) -> Any:
@@ -193,8 +196,12 @@ def _write_paths(scopes: list[Scope], homes: dict[int, Scope]) -> None:
         return value
 
     def edge(scope: Scope, value: Any) -> Any:
-        if not isinstance(value, Gate):
+        if isinstance(value, Task):
             return target(scope, value)
+        if isinstance(value, Condition):
+            return value.moved(lambda flag: move(scope, flag))
+        if isinstance(value, Requirement):
+            return value.moved(lambda member: target(scope, member))
         key = scope.path, id(value)
         if key not in gates:
             gates[key] = Gate(tuple(target(scope, member) for member in value.members))

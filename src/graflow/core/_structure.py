@@ -11,50 +11,19 @@ the notes into errors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from graflow.core._definition import UNBOUND
-from graflow.core._inputs import Template, same_extra, same_input
-from graflow.core.group import Gate
+from graflow.core._inputs import Template
+from graflow.core._problems import AnyTask, Misfit, Problems, Reference, compatible
+from graflow.core.condition import Condition
+from graflow.core.group import Edge, Gate
 from graflow.core.placeholder import InputSource, Placeholder, takes_outcome
+from graflow.core.requirement import GroupRule, Requirement, rule_key
 from graflow.core.task import Task
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-AnyTask = Task[..., Any]
-
-
-class Reference(NamedTuple):
-    """A mention of one task by another: ``parameter`` is empty for an edge without data."""
-
-    reader: int
-    parameter: str
-    target: AnyTask
-    outcome: bool = False
-    """Whether it mentions how the other ended, and not its result."""
-
-
-class Misfit(NamedTuple):
-    """An input whose type certainly cannot feed its parameter, with the reason and the cure."""
-
-    reader: int
-    parameter: str
-    source: Placeholder
-    reason: str
-    cure: str
-
-
-@dataclass(slots=True)
-class Problems:
-    """What `link` found wrong, in the order of the readers' ids."""
-
-    unknown: list[Reference] = field(default_factory=list)
-    clashing: list[Reference] = field(default_factory=list)
-    foreign_inputs: list[tuple[int, str, type[Any]]] = field(default_factory=list)
-    unbound: list[tuple[int, int]] = field(default_factory=list)
-    misfits: list[Misfit] = field(default_factory=list)
 
 
 class Structure:
@@ -73,11 +42,15 @@ class Structure:
         outcomes: reader → the upstreams whose outcome it takes; ascending.
         tolerated: reader → those of them that may fail: it takes nothing but their outcome, and no order names them.
         also_after: reader → those of them whose result it does not take, but that an order names; ascending.
+        conditions: task → the flags that decide whether it runs.
+        rules: gate → the rule that opens it, and what that calls its members; a gate without opens when all succeeded.
+        unawaited: reader → those whose outcome it takes without waiting for it: a rule says when there was enough.
     """
 
     __slots__ = (
         "aliases",
         "also_after",
+        "conditions",
         "downstream",
         "gates",
         "index",
@@ -85,8 +58,10 @@ class Structure:
         "order",
         "outcomes",
         "reads",
+        "rules",
         "tasks",
         "tolerated",
+        "unawaited",
         "upstream",
     )
 
@@ -103,6 +78,13 @@ class Structure:
         self.outcomes: dict[int, list[int]] = {}
         self.tolerated: dict[int, frozenset[int]] = {}
         self.also_after: dict[int, tuple[int, ...]] = {}
+        self.conditions: dict[int, tuple[Condition, ...]] = {}
+        self.rules: dict[int, tuple[GroupRule, tuple[str, ...]]] = {}
+        self.unawaited: dict[int, frozenset[int]] = {}
+
+    def sources(self, condition: Condition) -> tuple[int, ...]:
+        """The task that gives a flag, if one does."""
+        return tuple(self.index[source._id] for source in condition.members)
 
     def task_upstream(self, i: int) -> tuple[int, ...]:
         """The upstream tasks of a task, with gates replaced by their members."""
@@ -112,26 +94,6 @@ class Structure:
         data = self.upstream[i][: self.reads[i]]
         ordered = {m for u in self.upstream[i][self.reads[i] :] for m in ((u,) if u < n else self.gates[u - n])}
         return (*data, *sorted(ordered.difference(data)))
-
-
-def compatible(reference: AnyTask, added: AnyTask) -> bool:
-    """Does a reference mean the task that was added: same callable, and no input that differs from the added one's?"""
-    if reference is added:
-        return True
-    return (
-        reference._definition.fn is added._definition.fn
-        and all(
-            carried is UNBOUND or same_input(carried, own) or ("/" in added._id and _reads_inputs(carried))
-            for carried, own in zip(reference._bound, added._bound, strict=True)
-        )
-        and (reference._extra is None or same_extra(reference._extra, added._extra))
-    )
-
-
-def _reads_inputs(value: Any) -> bool:
-    """Does this stand for the inputs of a workflow? Where it was included, something else stands in their place."""
-    refs = value.refs if type(value) is Template else (value,)
-    return any(type(ref) is Placeholder and type(ref.__graflow_source__) is InputSource for ref in refs)
 
 
 def arrange(tasks: Iterable[AnyTask]) -> Structure:
@@ -166,7 +128,7 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
             cls = type(value)
             if cls is Placeholder:
                 source = value.__graflow_source__
-                if type(source) is InputSource:
+                if isinstance(source, InputSource):
                     name = definition.shape.names[k]
                     _link_one(problems, structure, i, (name, name), value, model, ups)
                     continue
@@ -177,11 +139,11 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
                 producer = tasks[u]
                 if producer is not source and not compatible(source, producer):
                     problems.clashing.append(Reference(i, definition.shape.names[k], source, takes_outcome(value)))
-                elif producer._definition not in seen[k] or value.__graflow_path__:
+                elif producer._definition not in seen[k] or value.__graflow_path__ or type(producer) is not Task:
                     name = definition.shape.names[k]
                     before = len(problems.misfits)
                     _link_one(problems, structure, i, (name, name), value, model, ups)
-                    if len(problems.misfits) == before and not value.__graflow_path__:
+                    if len(problems.misfits) == before and not value.__graflow_path__ and type(producer) is Task:
                         seen[k].add(producer._definition)
                 if u not in ups:
                     ups.append(u)
@@ -203,15 +165,15 @@ def link(structure: Structure, model: type[BaseModel] | None, aliases: Mapping[s
         if task._edges:
             have = set(ups)
             for edge in task._edges:
-                u = gates.index_of(i, edge)
-                if u >= 0 and u not in have:
-                    have.add(u)
-                    ups.append(u)
+                for u in (gates.index_of(i, edge),) if type(edge) is not Condition else _flag(gates, i, edge, model):
+                    if u >= 0 and u not in have:
+                        have.add(u)
+                        ups.append(u)
             # Edges come in the order in which they were drawn; the structure does not depend on it.
             ups[reads[-1] :] = sorted(ups[reads[-1] :])
         upstream.append(tuple(ups))
     gates.close()
-    if structure.outcomes:
+    if structure.outcomes or structure.rules:
         from graflow.core._outcomes import weigh
 
         weigh(structure)
@@ -225,17 +187,30 @@ class _Gates:
         self.structure = structure
         self.problems = problems
         self.by_gate: dict[int, int] = {}
-        self.by_members: dict[tuple[int, ...], int] = {}
+        #: The members of a gate, and what tells its rule from others; plain gates have none.
+        self.by_members: dict[tuple[tuple[int, ...], Any], int] = {}
+        self.rules: dict[int, tuple[GroupRule, tuple[str, ...]]] = {}
 
-    def index_of(self, reader: int, edge: AnyTask | Gate) -> int:
-        if isinstance(edge, Gate):
+    def index_of(self, reader: int, edge: Edge) -> int:
+        if isinstance(edge, Gate | Requirement):
             known = self.by_gate.get(id(edge))
             if known is None:
-                members = sorted({self._task(reader, member) for member in edge.members} - {-1})
-                known = self.by_members.setdefault(tuple(members), len(self.structure.tasks) + len(self.by_members))
-                self.by_gate[id(edge)] = known
+                known = self.by_gate[id(edge)] = self._gate(reader, edge)
             return known
+        assert isinstance(edge, Task)
         return self._task(reader, edge)
+
+    def _gate(self, reader: int, edge: Gate | Requirement) -> int:
+        new = len(self.structure.tasks) + len(self.by_members)
+        found = [self._task(reader, member) for member in edge.members]
+        members = tuple(sorted(set(found) - {-1}))
+        if isinstance(edge, Gate):
+            return self.by_members.setdefault((members, ()), new)
+        by_index = dict(zip(found, edge.labels, strict=True))
+        labels = tuple(by_index[m] for m in members)
+        known = self.by_members.setdefault((members, (rule_key(edge.rule), labels)), new)
+        self.rules.setdefault(known, (edge.rule, labels))
+        return known
 
     def _task(self, reader: int, target: AnyTask) -> int:
         u = self.structure.index.get(target._id, -1)
@@ -250,8 +225,10 @@ class _Gates:
         structure, n = self.structure, len(self.structure.tasks)
         if not self.by_members:
             return
-        structure.gates = sorted(self.by_members)
-        renumbered = {self.by_members[members]: n + k for k, members in enumerate(structure.gates)}
+        ordered = sorted(self.by_members, key=lambda key: (key[0], repr(key[1])))
+        structure.gates = [members for members, _ in ordered]
+        renumbered = {self.by_members[key]: n + k for k, key in enumerate(ordered)}
+        structure.rules = {renumbered[gate]: rule for gate, rule in self.rules.items()}
         for i, ups in enumerate(structure.upstream):
             if any(u >= n for u in ups):
                 data = structure.reads[i]
@@ -259,6 +236,25 @@ class _Gates:
                 structure.upstream[i] = (*ups[:data], *rest)
         structure.upstream.extend(structure.gates)
         structure.reads.extend([0] * len(structure.gates))
+
+
+def _flag(gates: _Gates, i: int, condition: Condition, model: type[BaseModel] | None) -> list[int]:
+    """Link a condition, and check that its flag may be one; the task that gives it, if one does."""
+    structure, problems = gates.structure, gates.problems
+    said = {(one.spelling, one.wanted): one for one in (*structure.conditions.get(i, ()), condition)}
+    structure.conditions[i] = tuple(said[key] for key in sorted(said))
+    ups: list[int] = []
+    if type(condition.flag) is Placeholder:
+        what = "when()" if condition.wanted else "unless()"  # no parameter can be called so
+        before = len(problems.unknown) + len(problems.clashing) + len(problems.foreign_inputs)
+        _link_refs(problems, structure, i, what, [condition.flag], model, ups)
+        if len(problems.unknown) + len(problems.clashing) + len(problems.foreign_inputs) == before:
+            from graflow.core._wiring import flawed
+
+            found = flawed(condition.flag, bool, structure)
+            if found is not None:
+                problems.misfits.append(Misfit(i, what, *found))
+    return ups
 
 
 def _link_refs(
@@ -275,7 +271,7 @@ def _link_refs(
     for ref in refs:
         source = ref.__graflow_source__
         if isinstance(source, InputSource):
-            if model is None or not issubclass(model, source.model):
+            if type(source) is InputSource and (model is None or not issubclass(model, source.model)):
                 problems.foreign_inputs.append((i, parameter, source.model))
             continue
         u = index.get(source._id, -1)

@@ -17,12 +17,13 @@ from graflow.core.placeholder import (
     make_placeholder,
     projection_of,
     source_spelling,
+    takes_item,
     takes_outcome,
 )
+from graflow.core.task import Task
 
 if TYPE_CHECKING:
     from graflow.core._structure import Structure
-    from graflow.core.task import Task
 
 #: Longer tuples are checked as tuples of any length.
 _MAX_FIXED = 50
@@ -47,6 +48,13 @@ def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: S
         structure: knows the tasks.
     """
     wanted = task._definition.hints.params.get(parameter or "", Any)
+    if not _is_map(task) and (item := _item_in(value)) is not None:
+        return Finding(item, "one item is not a value", f"map over it: {task.id}.map({parameter}=...)")
+    return flawed(value, wanted, structure)
+
+
+def flawed(value: Any, wanted: Any, structure: Structure) -> Finding | None:
+    """Why an input certainly has not the wanted type; None if it may have."""
     try:
         for source, given in _given(value, structure):
             if incompatible(given, wanted):
@@ -57,6 +65,27 @@ def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: S
     return None
 
 
+def result_type(task: Task[..., Any]) -> Any:
+    """The type of the result of a task: of a map, a list of what its body gives."""
+    return _listed(task, task._definition.hints.result)
+
+
+def end_type(task: Task[..., Any]) -> Any:
+    """The type of how a task ends: of a map, a list of the ends of its items."""
+    return _listed(task, outcome_type(task._definition.hints.result))
+
+
+def _listed(task: Task[..., Any], one: Any) -> Any:
+    """The type of all that a task gives: of a map, a list with one for each item."""
+    return list[one] if _is_map(task) else one
+
+
+def _is_map(task: Task[..., Any]) -> bool:
+    from graflow.core.map_task import MapTask
+
+    return isinstance(task, MapTask)
+
+
 def outcome_type(result: Any) -> Any:
     """The type of how a task ends whose result has this type."""
     kind: Any = Ok
@@ -65,6 +94,11 @@ def outcome_type(result: Any) -> Any:
     except TypeError:  # no type that a class can be subscripted with
         ok = kind[Any]
     return either((ok, Failed, Skipped))
+
+
+def _item_in(value: Any) -> Placeholder | None:
+    refs: tuple[Any, ...] = value.refs if type(value) is Template else (value,)
+    return next((ref for ref in refs if type(ref) is Placeholder and takes_item(ref)), None)
 
 
 class _NoSuchPart(Exception):
@@ -87,7 +121,7 @@ def _given(value: Any, structure: Structure) -> Iterator[tuple[Placeholder, Any]
             if type(item) is Placeholder and not projection_of(item):
                 source = item.__graflow_source__
                 kind = source.model if isinstance(source, InputSource) else source._definition
-                key = kind, takes_outcome(item)
+                key = kind, takes_outcome(item), isinstance(source, Task) and _is_map(_added(source, structure))
                 if key in seen:
                     continue
                 seen.add(key)
@@ -114,13 +148,16 @@ def _type_of(placeholder: Placeholder, structure: Structure) -> Any:
     if isinstance(source, InputSource):
         whole: Any = source.model
     else:
-        whole = structure.tasks[structure.index[source.id]]._definition.hints.result
-        if takes_outcome(placeholder):
-            whole = outcome_type(whole)
+        added = _added(source, structure)
+        whole = end_type(added) if takes_outcome(placeholder) else result_type(added)
     try:
         return project(whole, path) if path else whole
     except NoSuchProjection as error:
         raise _NoSuchPart(placeholder, str(error)) from error
+
+
+def _added(source: Task[..., Any], structure: Structure) -> Task[..., Any]:
+    return structure.tasks[structure.index[source.id]]
 
 
 def _cure(source: Placeholder, value: Any, wanted: Any, structure: Structure) -> str:

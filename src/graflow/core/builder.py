@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import (
     TYPE_CHECKING,
@@ -91,6 +91,19 @@ class WorkflowBuilder(_BuilderFields, Generic[In, R]):
         if self._last is None:
             raise WiringError(f"then({task.id}) needs a task before it; start with .add({task.id}, ...)")
         bound = _bound(task, (make_placeholder(self._last), *args), kwargs)
+        return make_builder(self._name, self._model, self, bound, bound)
+
+    def map(self, task: Task[P, S], *args: P.args, **kwargs: P.kwargs) -> WorkflowBuilder[In, list[S]]:
+        """Add a task that runs once for each item: short for ``add(task.map(...))``.
+
+        Refer to its result by the map: ``scored = score.map(row=clean.each)``, ``scored.out``. To a type checker,
+        ``score.out`` is the result for one item, although in this workflow it is the list.
+
+        Raises:
+            WiringError: as for `Task.map`.
+        """
+        _check_task(task, "map")
+        bound = _unheard(lambda: task.map(*args, **kwargs))
         return make_builder(self._name, self._model, self, bound, bound)
 
     def add_all(self, tasks: Iterable[Task[[], Any]]) -> Self:
@@ -212,14 +225,17 @@ def make_builder(name: str, model: Any, before: Any, item: Any, last: Any) -> Wo
 
 
 def _bound(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task[..., Any]:
-    """The task with inputs, unheard by a block that may be open around the builder."""
-    if not args and not kwargs:
-        return task
+    """The task with inputs."""
+    return _unheard(lambda: task(*args, **kwargs)) if args or kwargs else task
+
+
+def _unheard(make: Callable[[], Task[..., Any]]) -> Task[..., Any]:
+    """Make a task unheard by a block that may be open around the builder."""
     if RECORDER.get() is None:
-        return task(*args, **kwargs)
+        return make()
     token = RECORDER.set(None)
     try:
-        return task(*args, **kwargs)
+        return make()
     finally:
         RECORDER.reset(token)
 

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._inputs import same_extra, same_input, spelling
-from graflow.core._structure import Problems, Reference, Structure, arrange, compatible, link, sort
-from graflow.core.placeholder import InputSource, Placeholder, source_spelling, takes_outcome
+from graflow.core._problems import Problems, Reference, compatible
+from graflow.core._structure import Structure, arrange, link, sort
+from graflow.core.placeholder import InputSource, KnownSource, Placeholder, source_spelling, takes_outcome
 from graflow.errors import (
     CycleError,
     DefinitionError,
@@ -209,6 +210,8 @@ def references(
 
 def _reads(structure: Structure, reference: Reference) -> str:
     reader = structure.tasks[reference.reader].id
+    if reference.parameter.endswith("()"):
+        return f"task {reader!r} takes its flag from {reference.target.id!r}"
     if reference.parameter:
         what = "outcome" if reference.outcome else "result"
         return f"task {reader!r} reads the {what} of {reference.target.id!r} for parameter {reference.parameter!r}"
@@ -267,7 +270,7 @@ def _typed(task: Task[..., Any], parameter: str) -> str:
 def _feeders(structure: Structure, reader: int, parameter: str) -> list[str]:
     """What could feed a parameter: ``extract.out``, or ``extract.outcome`` where no result fits."""
     from graflow.core._hints import incompatible
-    from graflow.core._wiring import outcome_type
+    from graflow.core._wiring import end_type, result_type
 
     wanted = structure.tasks[reader]._definition.hints.params.get(parameter, Any)
     if wanted is Any:
@@ -275,14 +278,14 @@ def _feeders(structure: Structure, reader: int, parameter: str) -> list[str]:
     results: list[str] = []
     outcomes: list[str] = []
     for i, task in enumerate(structure.tasks[:_COMPARED]):
-        given = task._definition.hints.result
+        given = result_type(task)
         if i == reader or given in (Any, None, type(None)):
             continue
         if not incompatible(given, wanted):
             results.append(f"{task.id}.out")
             if len(results) == 3:
                 break
-        elif not incompatible(outcome_type(given), wanted):
+        elif not incompatible(end_type(task), wanted):
             outcomes.append(f"{task.id}.outcome")
     return results or outcomes[:3]
 
@@ -302,13 +305,18 @@ def wiring(structure: Structure, problems: Problems, name: str, model: type[Base
     for misfit in problems.misfits:
         task, source = structure.tasks[misfit.reader], misfit.source.__graflow_source__
         if isinstance(source, InputSource):
-            what, whence = f"inputs({source.model.__name__})", ""
+            is_known = isinstance(source, KnownSource)
+            what = source_spelling(misfit.source) if is_known else f"inputs({source.model.__name__})"
+            whence = ""
         else:
             what = f"{source.id}.outcome" if takes_outcome(misfit.source) else source.id
             whence = f"{source.id!r} at {structure.tasks[structure.index[source.id]]._definition.site}, "
+        is_flag = misfit.parameter.endswith("()")
+        how = f"be the flag of {task.id}.{misfit.parameter}"
         errors.append(
             WiringError(
-                f"{what!r} cannot feed parameter {misfit.parameter!r} of task {task.id!r}: {misfit.reason} "
+                f"{what!r} cannot {how if is_flag else f'feed parameter {misfit.parameter!r} of task {task.id!r}'}: "
+                f"{misfit.reason} "
                 f"({whence}{task.id!r} at {task._definition.site}); {misfit.cure}"
             )
         )

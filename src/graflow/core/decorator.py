@@ -60,6 +60,8 @@ def task(
     cache: Cache | bool | None = None,
     priority: int | None = None,
     limit: Limit | None = None,
+    max_continuations: int | None = None,
+    max_items: int | None = None,
     **policy: Any,
 ) -> TaskDecorator: ...
 def task(
@@ -74,6 +76,8 @@ def task(
     cache: Cache | bool | None = None,
     priority: int | None = None,
     limit: Limit | None = None,
+    max_continuations: int | None = None,
+    max_items: int | None = None,
     **policy: Any,
 ) -> Any:
     """Make a function a `Task`, typed by the function's own signature.
@@ -96,6 +100,8 @@ def task(
         cache: whether an earlier result of the same code and inputs is taken; True stands for ``Cache()``.
         priority: of the tasks that could start, those with a higher number start first; 0 by default.
         limit: how many of the tasks that share the limit's name run at once.
+        max_continuations: how often the task may go on with another one, by `continue_with`; 1000 times by default.
+        max_items: how many items there may be where the task is mapped, by `Task.map`; a million by default.
         policy: no others so far; an unknown name is an error.
 
     Raises:
@@ -111,6 +117,8 @@ def task(
         "cache": cache,
         "priority": priority,
         "limit": limit,
+        "max_continuations": max_continuations,
+        "max_items": max_items,
     }
     fields = {**{name: value for name, value in own.items() if value is not None}, **policy}
     if fn is None:

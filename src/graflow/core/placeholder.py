@@ -1,14 +1,15 @@
 """Stand-ins for values that exist only while a workflow runs.
 
-``extract.out`` is typed as the result of ``extract``, ``extract.outcome`` as how it ended, and ``inputs(Model)`` as an
-instance of ``Model``; at definition time all three are a `Placeholder`. It can be passed to a task, projected
-(``extract.out[0].price``) and nothing else: every other use raises `PlaceholderError`, because a pipeline that computes
-with a result before there is one would compute something else than it says.
+``extract.out`` is typed as the result of ``extract``, ``extract.each`` as one item of it, ``extract.outcome`` as how it
+ended, and ``inputs(Model)`` as an instance of ``Model``; at definition time all of them are a `Placeholder`. It can be
+passed to a task, projected (``extract.out[0].price``) and nothing else: every other use raises `PlaceholderError`,
+because a pipeline that computes with a result before there is one would compute something else than it says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import reprlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 from graflow.errors import ConfigurationError, PlaceholderError
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M")
 
-Steps: TypeAlias = tuple[tuple[Literal["attr", "item"], Any], ...]
-Path: TypeAlias = tuple[tuple[Literal["attr", "item", "outcome"], Any], ...]
+T = TypeVar("T")
+
+Steps: TypeAlias = tuple[tuple[Literal["attr", "item", "each"], Any], ...]
+Path: TypeAlias = tuple[tuple[Literal["attr", "item", "each", "outcome"], Any], ...]
 
 #: The path to how a task ended. It can only begin a path; the rest then starts from the `Outcome`.
 OUTCOME: Path = (("outcome", None),)
+#: The step from something with items to one of them: what is mapped over. There is at most one in a path.
+EACH: Path = (("each", None),)
 
 
 class InputSource:
@@ -39,6 +44,19 @@ class InputSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InputSource, (self.model,)
+
+
+class KnownSource(InputSource):
+    """Something that is known already, in the place of inputs: to be mapped over, for that happens in the run."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(type(value))
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KnownSource, (self.value,)
 
 
 Source: TypeAlias = "Task[..., Any] | InputSource"
@@ -169,6 +187,17 @@ def projection_of(placeholder: Placeholder) -> Steps:
     return cast(Steps, path[1:] if takes_outcome(placeholder) else path)
 
 
+def takes_item(placeholder: Placeholder) -> bool:
+    """Whether it stands for one item of what is mapped over, or for a part of one."""
+    return any(kind == "each" for kind, _ in placeholder.__graflow_path__)
+
+
+def split_at_item(steps: Steps) -> tuple[Steps, Steps]:
+    """The way to what is mapped over, and from one of its items to what is meant."""
+    k = next(k for k, (kind, _) in enumerate(steps) if kind == "each")
+    return steps[:k], steps[k + 1 :]
+
+
 def spelling_of_path(path: Path) -> str:
     """``.name[0]``, as a user would write it."""
     return "".join(f".{key}" if kind == "attr" else f"[{key!r}]" for kind, key in path)
@@ -177,7 +206,13 @@ def spelling_of_path(path: Path) -> str:
 def describe(placeholder: Placeholder) -> str:
     """What it stands for, for messages."""
     source, path = placeholder.__graflow_source__, projection_of(placeholder)
-    if isinstance(source, InputSource):
+    if takes_item(placeholder):
+        _, path = split_at_item(path)
+        whole = f"one item of {describe(make_placeholder(source, placeholder.__graflow_path__[: -len(path) - 1]))}"
+        return f"{spelling_of_path(path)} of {whole}" if path else whole
+    if isinstance(source, KnownSource):
+        whole = f"a {source.model.__name__} that is known"
+    elif isinstance(source, InputSource):
         whole = f"the input {source.model.__name__}"
     else:
         whole = f"the {'outcome' if takes_outcome(placeholder) else 'result'} of task {source.id!r}"
@@ -187,7 +222,15 @@ def describe(placeholder: Placeholder) -> str:
 def source_spelling(placeholder: Placeholder) -> str:
     """How a user would write it."""
     source = placeholder.__graflow_source__
-    if isinstance(source, InputSource):
+    if takes_item(placeholder):
+        _, after = split_at_item(projection_of(placeholder))
+        whole = make_placeholder(source, placeholder.__graflow_path__[: -len(after) - 1])
+        plain = isinstance(source, InputSource) or whole.__graflow_path__
+        start = f"each({source_spelling(whole)})" if plain else f"{cast(Any, source).id}.each"
+        return start + spelling_of_path(after)
+    if isinstance(source, KnownSource):
+        start = reprlib.repr(source.value)
+    elif isinstance(source, InputSource):
         start = f"inputs({source.model.__name__})"
     else:
         start = f"{source.id}.{'outcome' if takes_outcome(placeholder) else 'out'}"
@@ -218,3 +261,47 @@ def inputs(model: type[M]) -> M:
     if not (isinstance(model, type) and hasattr(model, "model_fields")):
         raise ConfigurationError(f"inputs() takes a pydantic model class, not {model!r}; declare one with BaseModel")
     return cast(M, make_placeholder(InputSource(model)))
+
+
+def each(items: Iterable[T]) -> T:
+    """A placeholder for one item of something, to map over it.
+
+    ``score.map(row=each(clean.out.rows))`` runs ``score`` once for each row; ``clean.each`` is short for
+    ``each(clean.out)``. Dictionaries give their keys, as they do in a loop.
+
+    Args:
+        items: a placeholder for anything that can be iterated, but text; or a collection of values that are known.
+
+    Raises:
+        PlaceholderError: an item already, or a collection with placeholders in it.
+        WiringError: text, or nothing that can be iterated more than once.
+    """
+    if type(items) is not Placeholder:
+        return cast(T, make_placeholder(KnownSource(_known(items)), EACH))
+    if takes_item(items):
+        raise PlaceholderError(
+            f"{describe(items)} cannot be mapped over as well; map a task that returns its items, and then over that"
+        )
+    return cast(T, make_placeholder(items.__graflow_source__, (*items.__graflow_path__, *EACH)))
+
+
+def _known(items: Any) -> Any:
+    """A collection of values, as it is now."""
+    from graflow.core._inputs import prepare
+    from graflow.errors import WiringError
+
+    if isinstance(items, str | bytes | bytearray):
+        raise WiringError(f"each({items!r}) would map over characters; write each(list(text)) to mean it")
+    if not hasattr(items, "__iter__") or hasattr(items, "__next__"):
+        raise WiringError(f"each() takes a collection, not {items!r}; write each(list(...))")
+    from graflow.core._digest import digest_value
+
+    values = tuple(items)
+    hidden = getattr(prepare(values, "each", "items"), "refs", ())
+    if hidden:
+        raise PlaceholderError(
+            f"{describe(hidden[0])} lies in a collection to map over; let a task put the collection together, and map "
+            f"over its result"
+        )
+    # A set in an order that is the same in every process.
+    return tuple(sorted(values, key=digest_value)) if isinstance(items, set | frozenset) else values

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._definition import UNBOUND
 from graflow.core._inputs import Template
-from graflow.core.placeholder import InputSource, Placeholder, Steps, projection_of, takes_outcome
+from graflow.core._recipes import MapPlan, Recipe, recipes_of
+from graflow.core.placeholder import InputSource, Placeholder, takes_outcome
+from graflow.core.signal import Signal
+from graflow.core.turns import rows_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,46 +25,6 @@ if TYPE_CHECKING:
     from graflow.core._structure import Structure
     from graflow.core.task import Task
     from graflow.core.workflow import Workflow
-
-
-class Projection(NamedTuple):
-    """A part of what a slot holds."""
-
-    slot: int
-    path: Steps
-
-
-class Gather(NamedTuple):
-    """A list, tuple, set or frozenset of slots."""
-
-    kind: type
-    slots: tuple[int, ...]
-
-
-class Recipe(NamedTuple):
-    """The arguments of a task whose inputs are more than plain slots by position."""
-
-    args: tuple[Any, ...]
-    kwargs: tuple[tuple[str, Any], ...]
-
-    def arguments(self, slots: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """What to call the function with."""
-        return [_fill(part, slots) for part in self.args], {name: _fill(part, slots) for name, part in self.kwargs}
-
-
-def _fill(part: Any, slots: Sequence[Any]) -> Any:
-    # No closure that calls itself: each call would leave a cycle behind that keeps all results until a collection.
-    cls = type(part)
-    if cls is int:
-        return slots[part]
-    if cls is Gather:
-        return part.kind([slots[slot] for slot in part.slots])
-    if cls is Template:
-        return part.filled(lambda inner: _fill(inner, slots))
-    value = slots[part.slot]
-    for kind, key in part.path:
-        value = getattr(value, key) if kind == "attr" else value[key]
-    return value
 
 
 class Link(NamedTuple):
@@ -98,12 +61,18 @@ class Plan:
         returns: the index of the task whose result is the run's value, or None.
         outcome_slots: index → the slot of its `Outcome`, of the tasks whose outcome is taken.
         tolerated: index → those of its upstreams that may fail, because it takes nothing but their outcome.
+        maps: index → how a map goes on once it is open; its own function only finds the items.
+        conditions: index → the flags that decide whether the task runs.
+        rules: gate → the rule that opens it, and what that calls the gate's members.
+        unawaited: index → those of its tolerated upstreams that a rule waits for in its place.
+        signals: the tasks whose result arrives from outside.
         inputs_slot: the slot of the workflow's inputs, after all results and outcomes; constants follow it.
     """
 
     __slots__ = (
         "_results_fingerprint",
         "_task_fingerprints",
+        "conditions",
         "constants",
         "downstream",
         "function_of",
@@ -114,6 +83,7 @@ class Plan:
         "inputs_slot",
         "is_async",
         "levels",
+        "maps",
         "name",
         "order",
         "outcome_slots",
@@ -121,7 +91,10 @@ class Plan:
         "reads",
         "recipes",
         "returns",
+        "rules",
+        "signals",
         "tolerated",
+        "unawaited",
         "upstream",
         "workflow",
     )
@@ -142,15 +115,26 @@ class Plan:
         self.gates: Sequence[tuple[int, ...]] = structure.gates
         self.returns = structure.index[workflow.returns] if workflow.returns is not None else None
         self.tolerated: Mapping[int, frozenset[int]] = structure.tolerated
+        self.conditions = structure.conditions
+        self.rules = structure.rules
+        self.unawaited = structure.unawaited
+        self.signals = frozenset(i for i, task in enumerate(structure.tasks) if type(task) is Signal)
         taken = sorted({u for ups in structure.outcomes.values() for u in ups})
         self.outcome_slots: dict[int, int] = {u: len(structure.upstream) + k for k, u in enumerate(taken)}
         self.inputs_slot = len(structure.upstream) + len(taken)
         self.functions, self.is_async, self.function_of = _functions(structure)
         self.policies = {i: task._policy for i, task in enumerate(structure.tasks) if task._policy is not None}
         self.constants: list[Any] = []
-        self.recipes: list[tuple[int, ...] | Recipe] = _recipes(
-            structure, self.inputs_slot, self.outcome_slots, self.constants
+        maps: dict[int, tuple[Recipe, tuple[str, ...]]] = {}
+        self.recipes: list[tuple[int, ...] | Recipe] = recipes_of(
+            structure, self.inputs_slot, self.outcome_slots, self.constants, maps
         )
+        self.maps = {i: MapPlan(self.function_of[i], *how) for i, how in maps.items()}
+        if maps:
+            self.functions.append(rows_of)
+            self.is_async.append(False)
+            for i in maps:
+                self.function_of[i] = len(self.functions) - 1
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -300,76 +284,3 @@ def _functions(structure: Structure) -> tuple[list[Callable[..., Any]], list[boo
             is_async.append(i not in structure.aliases and task._definition.is_async)
         number_of[i] = number
     return functions, is_async, number_of
-
-
-def _recipes(
-    structure: Structure, inputs_slot: int, outcome_slots: Mapping[int, int], constants: list[Any]
-) -> list[tuple[int, ...] | Recipe]:
-    index, aliases = structure.index, structure.aliases
-    first_constant = inputs_slot + 1
-    recipes: list[tuple[int, ...] | Recipe] = []
-    for i, task in enumerate(structure.tasks):
-        bound = task._bound
-        if i in aliases:
-            recipes.append((aliases[i],))
-            continue
-        slots: list[int] = []
-        for value in bound:
-            cls = type(value)
-            if cls is Placeholder:
-                if value.__graflow_path__:
-                    break
-                source = value.__graflow_source__
-                slots.append(inputs_slot if type(source) is InputSource else index[source._id])
-            elif cls is Template or value is UNBOUND:
-                break
-            else:
-                slots.append(first_constant + len(constants))
-                constants.append(value)
-        if task._extra is None and len(slots) == len(bound) == task._definition.shape.positional:
-            ups = structure.upstream[i]
-            recipe = tuple(slots)
-            recipes.append(ups if ups == recipe else recipe)
-        else:
-            recipes.append(_recipe(task, index, inputs_slot, outcome_slots, constants))
-    return recipes
-
-
-def _recipe(
-    task: Task[..., Any],
-    index: Mapping[str, int],
-    inputs_slot: int,
-    outcome_slots: Mapping[int, int],
-    constants: list[Any],
-) -> Any:
-    def part(value: Any) -> Any:
-        if type(value) is Placeholder:
-            source, path = value.__graflow_source__, projection_of(value)
-            slot = inputs_slot if isinstance(source, InputSource) else index[source.id]
-            if takes_outcome(value):
-                slot = outcome_slots[slot]
-            return Projection(slot, path) if path else slot
-        if type(value) is Template:
-            mapped = value.map(part)
-            if mapped.keys is None and all(type(item) is int for item in mapped.items):
-                return Gather(mapped.kind, mapped.items)
-            return mapped
-        constants.append(value)
-        return inputs_slot + len(constants)
-
-    shape = task._definition.shape
-    args: list[Any] = []
-    kwargs: list[tuple[str, Any]] = []
-    for k, value in enumerate(task._bound):
-        if value is UNBOUND:
-            continue
-        if k == len(args) and k < shape.positional:
-            args.append(part(value))
-        else:  # after a parameter that keeps its default
-            kwargs.append((shape.names[k], part(value)))
-    if task._extra is not None:
-        args.extend(part(value) for value in task._extra[0])
-        kwargs.extend((name, part(value)) for name, value in task._extra[1])
-    if not kwargs and all(type(one) is int for one in args):
-        return tuple(args)
-    return Recipe(tuple(args), tuple(kwargs))

@@ -267,6 +267,12 @@ class Policy(_Value, frozen=True):
     limit: Limit | None = None
     """How many tasks that share a name may run at once."""
 
+    max_continuations: _Count | None = None
+    """How often the task may go on with another one, by `continue_with`; None: 1000 times."""
+
+    max_items: _Count | None = None
+    """How many items there may be where the task is mapped; None: a million."""
+
     @field_validator("retry", mode="before")
     @classmethod
     def _is_retry(cls, value: Any) -> Any:

@@ -5,20 +5,26 @@ The seam between values and runners: a workflow knows these types, and a runner 
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from graflow.core._options import OnFailure, RunOptions, options
 from graflow.core.outcome import Outcome
+from graflow.core.records import AttemptRecord as AttemptRecord
+from graflow.core.records import Origin as Origin
+from graflow.core.records import RunState as RunState
+from graflow.core.records import TaskRecord as TaskRecord
+from graflow.core.records import TaskState as TaskState
 from graflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from graflow.core.channel import Channel
+    from graflow.core.map_task import MapTask
+    from graflow.core.signal import Signal
     from graflow.core.task import Task
     from graflow.core.workflow import Workflow
 
@@ -28,83 +34,6 @@ T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
 
 Changed = Literal["refuse", "keep", "rerun"]
-
-
-class RunState(enum.StrEnum):
-    """Where a run stands."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed_out"
-    """It passed its deadline."""
-    INTERRUPTED = "interrupted"
-    """Its process ended before it did; only a stored run can be found in this state, and it can be resumed."""
-
-
-class TaskState(enum.StrEnum):
-    """Where a task of a run stands."""
-
-    WAITING = "waiting"
-    """For its upstreams."""
-    READY = "ready"
-    """To be started as soon as a worker is free."""
-    RUNNING = "running"
-    RETRYING = "retrying"
-    """An attempt failed, and the time for the next one has not come."""
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """It did not run, because something it needs did not succeed."""
-    CANCELLED = "cancelled"
-    """The run was called off before it started, or while it ran."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """What happened in one attempt of a task."""
-
-    number: int
-    """Counted from 1."""
-    state: TaskState
-    """``running``, or how it ended."""
-    started: float
-    """Seconds since the epoch (UTC)."""
-    duration: float | None
-    """Seconds it took; None while it runs, or if its process died and nobody knows."""
-    worker: str | None
-    """Where it ran."""
-    error: BaseException | None
-    """What it raised."""
-
-
-#: Where the result of a task came from: this run, a cache, or an earlier part of a run that was resumed.
-Origin = Literal["run", "cache", "resumed"]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """What happened to one task in one run."""
-
-    id: str
-    state: TaskState
-    attempts: int
-    """How often it was started, which a look into the cache counts as."""
-    started: float | None
-    """Seconds since the epoch (UTC) at which the last attempt started; None if it did not."""
-    duration: float | None
-    """Seconds the last attempt took; None while it runs, or if it did not start."""
-    worker: str | None
-    """Where it ran: ``inline``, ``thread-2``, ``process-4711``, ``async``."""
-    error: BaseException | None
-    """What its last attempt raised."""
-    reason: str | None
-    """Why it did not run, or ran where a result was known."""
-    history: tuple[AttemptRecord, ...] = ()
-    """Its attempts in order, with those of earlier parts of a run that was resumed."""
-    source: Origin = "run"
-    """Where its result came from."""
 
 
 class Run(ABC, Generic[R_co]):
@@ -152,9 +81,25 @@ class Run(ABC, Generic[R_co]):
             UnknownTaskError: there is no such task in the workflow.
         """
 
+    @overload
+    def outcome(self, task: MapTask[T]) -> list[Outcome[T]]: ...  # type: ignore[overload-overlap]  # the narrower first
+    @overload
+    def outcome(self, task: Task[..., T]) -> Outcome[T]: ...
     @abstractmethod
-    def outcome(self, task: Task[..., T]) -> Outcome[T]:
-        """How one task ended, as a value."""
+    def outcome(self, task: Any) -> Any:
+        """How one task ended, as a value; of a map, a list of how its items did."""
+
+    @abstractmethod
+    def items(self, task: MapTask[Any] | str) -> Sequence[TaskRecord]:
+        """What happened to each item of a map, in item order; empty if the items were never known.
+
+        Raises:
+            UnknownTaskError: there is no such map in the workflow.
+        """
+
+    @abstractmethod
+    def channel(self, channel: Channel[T]) -> T:
+        """The value that the run's tasks left in a channel; its default if none of them used it."""
 
     @abstractmethod
     def raise_for_failure(self) -> None:
@@ -195,6 +140,23 @@ class RunHandle(ABC, Generic[R]):
     @abstractmethod
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Start no further task. Tasks that run are told, and end as they end. Cancelling twice is fine."""
+
+    @abstractmethod
+    def send(self, signal: Signal[T], value: T) -> None:
+        """Send a signal that the run waits for, or will wait for.
+
+        Args:
+            signal: the task that waits.
+            value: its result; checked against the signal's type.
+
+        Raises:
+            SignalError: a value of another type, a second one, or the run waits no more.
+            UnknownTaskError: there is no such signal in the workflow.
+        """
+
+    @abstractmethod
+    def channel(self, channel: Channel[T]) -> T:
+        """The value of a channel now; its default if no task has used it."""
 
     @abstractmethod
     def events(self) -> Events:

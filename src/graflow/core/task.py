@@ -6,7 +6,7 @@ Every method returns a new task, and nothing is ever edited.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,13 +22,16 @@ from typing import (
 )
 
 from graflow.core._definition import UNBOUND, Definition, Extra, check_callable
+from graflow.core._id_templates import check_id_type, filled
 from graflow.core._inputs import ATOMS, prepare, prepare_extra, same_extra, same_input, spelling
 from graflow.core._recording import RECORDER
-from graflow.core.placeholder import OUTCOME, Placeholder, make_placeholder
-from graflow.errors import InvalidTaskError, InvalidTaskIdError, WiringError
+from graflow.core.condition import condition
+from graflow.core.placeholder import EACH, OUTCOME, Placeholder, make_placeholder
+from graflow.errors import InvalidTaskError, WiringError
 
 if TYPE_CHECKING:
     from graflow.core.block import Block
+    from graflow.core.map_task import MapTask
     from graflow.core.outcome import Outcome
     from graflow.core.policy import Policy
 
@@ -36,6 +39,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 Ts = TypeVarTuple("Ts")
 
@@ -49,7 +53,7 @@ class _TaskFields:
     _definition: Definition
     _bound: tuple[Any, ...]
     _extra: Extra | None
-    _edges: tuple[Task[..., Any] | Gate, ...]
+    _edges: tuple[Edge, ...]
     _policy: Policy | None
 
 
@@ -75,7 +79,7 @@ class Task(_TaskFields, Generic[P, R_co]):
         if isinstance(fn, Task):
             raise InvalidTaskError(f"{fn!r} is a task already; give it another id with .named({id!r})")
         check_callable(fn)
-        _check_id_type(id)
+        check_id_type(id)
         definition = Definition(fn)
         put = object.__setattr__
         put(self, "_id", id)
@@ -113,6 +117,11 @@ class Task(_TaskFields, Generic[P, R_co]):
         return cast(R_co, make_placeholder(self))
 
     @property
+    def each(self: Task[..., Iterable[T]]) -> T:
+        """A placeholder for one item of the result, for `map`; see `graflow.each`."""
+        return cast(T, make_placeholder(self, EACH))
+
+    @property
     def outcome(self) -> Outcome[R_co]:
         """A placeholder for how the task ends: `Ok`, `Failed` or `Skipped`.
 
@@ -129,45 +138,58 @@ class Task(_TaskFields, Generic[P, R_co]):
             WiringError: too many inputs, an unknown name, an input given twice, or a task in place of its result.
             PlaceholderError: a placeholder hides inside an object where it cannot be found again.
         """
-        shape = self._definition.shape
-        extra = self._extra
-        if not kwargs and self._bound is shape.blank and len(args) == len(shape.names) == shape.positional:
-            bound: tuple[Any, ...] = args
-        else:
-            bound, extra = shape.bind(self._id, self._bound, extra, args, kwargs)
-        for value in bound:
-            if type(value) not in _PLAIN and value is not UNBOUND:
-                bound = tuple(self._prepared(k, value) for k, value in enumerate(bound))
-                break
-        if extra is not None:
-            extra = prepare_extra(self._id, shape.varargs, extra)
-        new = make_task(self._id, self._definition, bound, extra, self._edges, self._policy)
+        new = make_task(self._id, self._definition, *self._with(args, kwargs), self._edges, self._policy, type(self))
         recorder = RECORDER.get()
         if recorder is not None:
             recorder.made(new, self, "called")
         return new
 
+    def map(self, *args: P.args, **kwargs: P.kwargs) -> MapTask[R_co]:
+        """The same task, once for each item: ``score.map(row=clean.each, weight=2.0)``.
+
+        Inputs that are items (`each`) change from one to the next, side by side where there are several; all others
+        stay the same. The result is a list, in the order of the items. Policies hold for each item. If an item fails,
+        the others go on, and the map fails; take its ``outcome`` to get the end of each item in place of that.
+
+        Raises:
+            WiringError: as for a call, or no input is an item.
+        """
+        from graflow.core.map_task import check_mappable, mapped
+
+        check_mappable(self)
+        return cast("MapTask[R_co]", mapped(self, *self._with(args, kwargs)))
+
     def named(self, id: str) -> Self:
-        """The same task under another id."""
-        if type(id) is not str:
-            _check_id_type(id)
-        new = make_task(id, self._definition, self._bound, self._extra, self._edges, self._policy)
-        recorder = RECORDER.get()
-        if recorder is not None:
-            recorder.made(new, self, "renamed")
-        return cast(Self, new)
+        """The same task under another id.
+
+        The id may name inputs that are bound: ``train(lr=0.1, depth=3).named("train-{lr}-{depth}")``.
+        """
+        if type(id) is not str or "{" in id:
+            id = filled(self, id)
+        new = changed(self, id=id)
+        return cast(Self, _heard(new, self, "renamed"))
 
     def after(self, *upstream: Task[..., Any]) -> Self:
         """The same task, started only when these have succeeded; their results are not passed."""
         for one in upstream:
             if not isinstance(one, Task):
                 raise WiringError(f"task {self._id!r} can run after tasks, not after {one!r}")
-        new = changed(self, edges=(*self._edges, *upstream))
-        recorder = RECORDER.get()
-        if recorder is not None:
-            recorder.joined(*upstream)
-            recorder.made(new, self, "wired")
-        return cast(Self, new)
+        return cast(Self, self._wired(upstream, upstream))
+
+    def when(self, flag: bool) -> Self:
+        """The same task, run only if the flag is true; else it is skipped, and so is what needs its result.
+
+        Args:
+            flag: the result of a task, ``is_big.out``, or a part of it; or True or False.
+
+        Raises:
+            WiringError: no flag.
+        """
+        return cast(Self, self._conditional(flag, True))
+
+    def unless(self, flag: bool) -> Self:
+        """The same task, run only if the flag is false; as `when`."""
+        return cast(Self, self._conditional(flag, False))
 
     def with_policy(self, **policy: Any) -> Self:
         """The same task with these policies added to its own.
@@ -176,13 +198,9 @@ class Task(_TaskFields, Generic[P, R_co]):
             ConfigurationError: a policy is unknown or has an impossible value.
         """
         own = dict(self._policy) if self._policy is not None else {}
-        new = make_task(
-            self._id, self._definition, self._bound, self._extra, self._edges, _policy(self._id, {**own, **policy})
-        )
-        recorder = RECORDER.get()
-        if recorder is not None:
-            recorder.made(new, self, "changed")
-        return cast(Self, new)
+        given = _policy(self._id, {**own, **policy})
+        new = make_task(self._id, self._definition, self._bound, self._extra, self._edges, given, type(self))
+        return cast(Self, _heard(new, self, "changed"))
 
     # ── joining ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,10 +236,7 @@ class Task(_TaskFields, Generic[P, R_co]):
         if not bound or bound[0] is not UNBOUND:
             raise InvalidTaskError(f"task {self._id!r} is read as a method, but has no free first parameter for self")
         new = changed(self, bound=(obj, *bound[1:]))
-        recorder = RECORDER.get()
-        if recorder is not None:
-            recorder.made(new, self, "read")
-        return new
+        return _heard(new, self, "read")
 
     # ── being a value ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -237,7 +252,8 @@ class Task(_TaskFields, Generic[P, R_co]):
         if not isinstance(other, Task):
             return NotImplemented
         return (
-            self._id == other._id
+            type(self) is type(other)
+            and self._id == other._id
             and self._definition.fn is other._definition.fn
             and len(self._bound) == len(other._bound)
             and all(map(same_input, self._bound, other._bound))
@@ -266,7 +282,7 @@ class Task(_TaskFields, Generic[P, R_co]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         edges = tuple(edge._bare() for edge in self._edges)
-        return make_task, (self._id, self._definition, self._bound, self._extra, edges, self._policy)
+        return make_task, (self._id, self._definition, self._bound, self._extra, edges, self._policy, type(self))
 
     def __graflow_digest__(self) -> Any:
         """What a digest sees of a task that a function's body mentions."""
@@ -279,7 +295,34 @@ class Task(_TaskFields, Generic[P, R_co]):
 
     def _bare(self) -> Task[..., Any]:
         """Id, callable and policy, without inputs: all that a pickled reference to this task says."""
-        return make_task(self._id, self._definition, self._definition.shape.blank, None, (), self._policy)
+        blank = self._definition.shape.blank
+        return make_task(self._id, self._definition, blank, None, (), self._policy, type(self))
+
+    def _with(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], Extra | None]:
+        """The inputs bound so far, with more."""
+        shape = self._definition.shape
+        extra = self._extra
+        if not kwargs and self._bound is shape.blank and len(args) == len(shape.names) == shape.positional:
+            bound: tuple[Any, ...] = args
+        else:
+            bound, extra = shape.bind(self._id, self._bound, extra, args, kwargs)
+        for value in bound:
+            if type(value) not in _PLAIN and value is not UNBOUND:
+                bound = tuple(self._prepared(k, value) for k, value in enumerate(bound))
+                break
+        if extra is not None:
+            extra = prepare_extra(self._id, shape.varargs, extra)
+        return bound, extra
+
+    def _conditional(self, flag: Any, wanted: bool) -> Task[..., Any]:
+        given = condition(self._id, flag, wanted)
+        return self._wired((given,), given.members)
+
+    def _wired(self, edges: tuple[Edge, ...], mentioned: tuple[Task[..., Any], ...]) -> Task[..., Any]:
+        recorder = RECORDER.get()
+        if recorder is not None:
+            recorder.joined(*mentioned)
+        return _heard(changed(self, edges=(*self._edges, *edges)), self, "wired")
 
     def _prepared(self, k: int, value: Any) -> Any:
         if value is UNBOUND or value is self._bound[k]:
@@ -298,8 +341,9 @@ def make_task(
     extra: Extra | None,
     edges: tuple[Any, ...],
     policy: Policy | None,
+    kind: type[Task[..., Any]] | None = None,
 ) -> Task[..., Any]:
-    """Make a task of its parts, nothing checked."""
+    """Make a task of its parts, nothing checked; ``kind`` is its class, where that is not `Task`."""
     # Filling open slots and then switching the class costs half of setting attributes of a frozen object, and a
     # workflow of 100,000 tasks makes 200,000 of them.
     new = _TaskFields()
@@ -309,7 +353,7 @@ def make_task(
     new._extra = extra
     new._edges = edges
     new._policy = policy
-    new.__class__ = Task
+    new.__class__ = Task if kind is None else kind
     return cast("Task[..., Any]", new)
 
 
@@ -329,7 +373,16 @@ def changed(
         task._extra if extra is None else extra,
         task._edges if edges is None else edges,
         task._policy,
+        type(task),
     )
+
+
+def _heard(new: Task[..., Any], origin: Task[..., Any], how: str) -> Task[..., Any]:
+    """A new task, of which a block that is open has been told."""
+    recorder = RECORDER.get()
+    if recorder is not None:
+        recorder.made(new, origin, how)
+    return new
 
 
 def _policy(owner: str, fields: dict[str, Any]) -> Policy | None:
@@ -340,12 +393,7 @@ def _policy(owner: str, fields: dict[str, Any]) -> Policy | None:
     return make_policy(owner, fields)
 
 
-def _check_id_type(id: object) -> None:
-    if not isinstance(id, str):
-        raise InvalidTaskIdError(f"a task's id is text, not {id!r}")
-
-
 # At the end, because each of these modules needs the other: this one is always imported first.
 from graflow.core.decorator import TaskDecorator as TaskDecorator  # noqa: E402
 from graflow.core.decorator import task as task  # noqa: E402
-from graflow.core.group import Gate, Group, beside, join, same_edges  # noqa: E402
+from graflow.core.group import Edge, Group, beside, join, same_edges  # noqa: E402

@@ -19,7 +19,7 @@ from typing import (
 )
 
 from graflow.core import _ports
-from graflow.core._inputs import same_extra, same_input
+from graflow.core._equal import same_order, same_task
 from graflow.core._nesting import as_function, expand, moved
 from graflow.core._recording import RECORDER
 from graflow.core._structure import Structure, arrange, link, sort
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from graflow.core._diff import WorkflowDiff
     from graflow.core._options import OnFailure
     from graflow.core.builder import WorkflowBuilder
+    from graflow.core.config._document import Source
+    from graflow.core.config._names import Registry
     from graflow.core.plan import Plan
     from graflow.core.run import Run, Runner
 
@@ -121,6 +123,23 @@ class Workflow(Generic[In, R_co]):
         from graflow.core.builder import make_builder
 
         return make_builder(name, inputs, None, None, None)
+
+    @staticmethod
+    def from_config(source: Source, registry: Registry = None, *, modules: Iterable[str] = ()) -> Workflow[Any, Any]:
+        """Build a workflow from a YAML, TOML or JSON file, or from a mapping.
+
+        Args:
+            source: a path, or a mapping.
+            registry: the tasks, callables and models that it may name: by name, or tasks that are named by their id.
+            modules: packages and modules of which it may name any other as ``module:attribute``.
+
+        Raises:
+            ConfigurationError: it cannot be read, or says something that cannot be; names file, line and key.
+            DefinitionError: what it says is no workflow, as for `WorkflowBuilder.build`; says where, too.
+        """
+        from graflow.core.config import from_config
+
+        return from_config(source, registry, modules=modules)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,6 +230,19 @@ class Workflow(Generic[In, R_co]):
             object.__setattr__(self, "_as_function", as_function(self))
         return Task(id, cast(Any, self._as_function))
 
+    def to_config(self, registry: Registry = None) -> dict[str, Any]:
+        """The workflow as a mapping that `from_config` takes.
+
+        Args:
+            registry: as for `from_config`; what it has is written by its name there, all else as ``module:attribute``.
+
+        Raises:
+            ConfigurationError: a function that nobody can import, or an input that is no plain data.
+        """
+        from graflow.core.config import to_config
+
+        return to_config(self, registry)
+
     def renamed(self, prefix: str) -> Self:
         """The same workflow with ``prefix/`` before every id.
 
@@ -283,8 +315,8 @@ class Workflow(Generic[In, R_co]):
             and mine.index == theirs.index
             and mine.reads[: len(mine.tasks)] == theirs.reads[: len(theirs.tasks)]
             and mine.tolerated == theirs.tolerated
-            and all(map(_same_task, mine.tasks, theirs.tasks))
-            and _same_order(mine, theirs)
+            and all(map(same_task, mine.tasks, theirs.tasks))
+            and same_order(mine, theirs)
         )
 
     def __hash__(self) -> int:
@@ -295,22 +327,6 @@ class Workflow(Generic[In, R_co]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuilt, (self._name, list(self._structure.tasks), self._model, self._returns, dict(self._aliases))
-
-
-def _same_task(a: Task[..., Any], b: Task[..., Any]) -> bool:
-    return a is b or (
-        a._definition.fn is b._definition.fn
-        and all(map(same_input, a._bound, b._bound))
-        and same_extra(a._extra, b._extra)
-        and a._policy == b._policy
-    )
-
-
-def _same_order(a: Structure, b: Structure) -> bool:
-    if a.upstream == b.upstream:
-        return True
-    # One may order through a gate what the other orders edge by edge.
-    return all(set(a.task_upstream(i)) == set(b.task_upstream(i)) for i in range(len(a.tasks)))
 
 
 def _new_workflow(
