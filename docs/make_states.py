@@ -25,7 +25,7 @@ from graflow.engine.rules import (
 )
 
 TARGET = Path(__file__).parent / "guides" / "states.svg"
-WIDTH, HEIGHT = 800, 440
+WIDTH, HEIGHT = 800, 470
 BOX = 34  # how high a box is
 LINE = 13  # from one line of text to the next
 HEAD = 7  # how long the head of an arrow is
@@ -61,24 +61,25 @@ BOXES = {
     RETRYING: Box(455, 250),
     SUCCEEDED: Box(610, 40),
     FAILED: Box(734, 270),
-    SKIPPED: Box(70, 300),
-    CANCELLED: Box(455, 400),
+    SKIPPED: Box(70, 330),
+    CANCELLED: Box(455, 430),
 }
 
 ROUTES = {
     (WAITING, SUCCEEDED): Route(((80, 133), (80, 40), (554, 40)), (92, 32), 60),
     (WAITING, READY): Route(((152, 150), (244, 150)), (198, 116), 16, "middle"),
-    (WAITING, SKIPPED): Route(((30, 167), (30, 283)), (38, 198), 16),
-    (WAITING, CANCELLED): Route(((136, 167), (136, 408), (399, 408)), (268, 423), 40),
+    (WAITING, FAILED): Route(((146, 167), (146, 222), (700, 222), (700, 253)), (154, 214), 24),
+    (WAITING, SKIPPED): Route(((30, 167), (30, 313)), (38, 190), 16),
+    (WAITING, CANCELLED): Route(((136, 167), (136, 438), (399, 438)), (268, 453), 40),
     (READY, RUNNING): Route(((356, 144), (554, 144)), (455, 136), 40, "middle"),
-    (READY, CANCELLED): Route(((262, 167), (262, 391), (399, 391)), (268, 384), 40),
-    (RUNNING, SUCCEEDED): Route(((610, 133), (610, 57)), (618, 99), 40),
+    (READY, CANCELLED): Route(((262, 167), (262, 421), (399, 421)), (268, 414), 40),
+    (RUNNING, SUCCEEDED): Route(((610, 133), (610, 57)), (618, 80), 28),
     (RUNNING, READY): Route(((554, 157), (356, 157)), (455, 172), 26, "middle"),
     (RUNNING, RETRYING): Route(((574, 167), (574, 250), (511, 250)), (518, 267), 18),
     (RUNNING, FAILED): Route(((666, 150), (734, 150), (734, 253)), (672, 129), 20),
-    (RUNNING, CANCELLED): Route(((646, 167), (646, 400), (511, 400)), (654, 330), 24),
+    (RUNNING, CANCELLED): Route(((646, 167), (646, 430), (511, 430)), (654, 330), 24),
     (RETRYING, READY): Route(((399, 250), (310, 250), (310, 167)), (317, 267), 10),
-    (RETRYING, CANCELLED): Route(((455, 267), (455, 383)), (462, 340), 40),
+    (RETRYING, CANCELLED): Route(((455, 267), (455, 413)), (462, 350), 40),
 }
 
 STYLE = """\

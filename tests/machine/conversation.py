@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from graflow.core.requirement import GroupRule
 from graflow.engine.machine import Machine
-from graflow.engine.rules import STATES, TRANSITIONS, Rules
+from graflow.engine.rules import STATES, TRANSITIONS, Decider, Rules
 
 #: One letter for each state: Waiting, Ready, rUnning, reTrying, Succeeded, Failed, sKipped, Cancelled.
 LETTERS = "WRUTSFKC"
@@ -35,11 +36,19 @@ def made(
     rules: Mapping[int, Rules] | None = None,
     limits: Mapping[str, int] | None = None,
     stop: bool = False,
+    returns: int | None = None,
+    maps: Mapping[int, int] | Iterable[int] = (),
+    groups: Mapping[int, GroupRule] | None = None,
+    unawaited: Iterable[Edge] = (),
+    first_item: int = 0,
 ) -> Machine:
     """A machine that has not started; an edge goes from upstream to downstream, gates have the highest indexes.
 
-    Along the edges in ``outcomes`` the downstream takes nothing but the outcome.
+    Along the edges in ``outcomes`` the downstream takes nothing but the outcome, and along those in ``unawaited`` it
+    does not even wait for that. The rules in ``groups`` are those of gates, and call members by their indexes. A map
+    may come with the lane of its items.
     """
+    outcomes, unawaited = [*outcomes, *unawaited], list(unawaited)
     upstream: list[list[int]] = [[] for _ in range(tasks + gates)]
     downstream: list[list[int]] = [[] for _ in range(tasks + gates)]
     tolerated: dict[int, set[int]] = {}
@@ -56,10 +65,25 @@ def made(
         rules=rules,
         limits=limits,
         tolerated={d: frozenset(ups) for d, ups in tolerated.items()},
+        returns=returns,
         stop_on_failure=stop,
+        maps=maps if isinstance(maps, Mapping) else dict.fromkeys(maps, 0),
+        first_item=first_item,
+        deciders=deciders_for(groups or {}, upstream),
+        unawaited={d: frozenset(u for u, reader in unawaited if reader == d) for _, d in unawaited},
     )
     machine.states = Noted(machine.states)
     return machine
+
+
+def gate(lefts: Iterable[int], number: int, rights: Iterable[int]) -> list[Edge]:
+    """The edges of a gate between each left and each right."""
+    return [(left, number) for left in lefts] + [(number, right) for right in rights]
+
+
+def deciders_for(groups: Mapping[int, GroupRule], upstream: Sequence[Sequence[int]]) -> dict[int, Decider]:
+    """The rules of gates, which call members by their indexes."""
+    return {gate: Decider(rule, tuple(map(str, upstream[gate])), upstream[gate]) for gate, rule in groups.items()}
 
 
 def begun(tasks: int, *edges: Edge, **others: Any) -> Machine:
@@ -71,7 +95,7 @@ def begun(tasks: int, *edges: Edge, **others: Any) -> Machine:
 
 
 def states(machine: Machine) -> str:
-    """A letter for each index, gates last."""
+    """A letter for each index, gates after tasks, items last."""
     return "".join(LETTERS[state] for state in machine.states)
 
 
@@ -119,6 +143,13 @@ def everything(machine: Machine) -> dict[str, Any]:
         "closed": machine.closed,
         "cancel_reason": machine.cancel_reason,
         "stopped_for": machine.stopped_for,
+        "stopped_by": machine.stopped_by,
+        "items": dict(machine.items.of),
+        "items left": dict(machine.items.left),
+        "settled": list(machine.items.settled),
+        "ends of maps": {i: machine.items.end_of(i) for i in machine.items.of},
+        "dropped": list(machine.dropped),
+        "broken": list(machine.broken),
         "expired": machine.expired,
         "outcome": machine.outcome,
         "running": machine.running(),

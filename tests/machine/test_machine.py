@@ -6,15 +6,15 @@ sKipped, Cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.machine.conversation import (
-    Edge,
     assert_lawful,
     begun,
     changes,
     everything,
+    gate,
     heard,
     lanes,
     made,
@@ -22,6 +22,7 @@ from tests.machine.conversation import (
     take_all,
 )
 
+from graflow.core.requirement import at_least
 from graflow.core.run import RunState, TaskState
 from graflow.engine import rules as rules_module
 from graflow.engine.machine import Machine
@@ -86,6 +87,29 @@ def upstream_has_no_result() -> Machine:
     return machine
 
 
+def flag_says_no() -> Machine:
+    machine = begun(5, (0, 1), (1, 2), (0, 3), outcomes=[(2, 4)])
+    told = heard(machine)
+    machine.take(0)
+    assert machine.refused(1)
+    assert (states(machine), machine.open) == ("UKKWR", 3)
+    assert told == [(1, "K"), (2, "K")]
+    assert machine.skipped_for == {1: 1, 2: 1}
+    assert machine.failed == []
+    return machine
+
+
+def flag_is_no_bool() -> Machine:
+    machine = begun(4, (0, 1), (1, 2), (0, 3))
+    told = heard(machine)
+    machine.take(0)
+    assert machine.undecided(1)
+    assert (states(machine), machine.open, machine.attempts) == ("UFKW", 2, [1, 0, 0, 0])
+    assert told == [(2, "K")]  # whoever looked at the flag knows
+    assert (machine.skipped_for, machine.failed) == ({2: 1}, [1])
+    return machine
+
+
 def called_off_while_waiting() -> Machine:
     machine = begun(2, (0, 1))
     machine.take(0)
@@ -117,6 +141,32 @@ def attempt_succeeds() -> Machine:
     assert machine.succeeded(0, 1)
     assert (states(machine), machine.open, lanes(machine)) == ("SRR", 2, [[1, 2]])
     assert told == []  # whoever brought the news knows it
+    return machine
+
+
+def items_succeed() -> Machine:
+    machine = begun(3, (0, 1), maps=[0])
+    told = heard(machine)
+    machine.take(0)
+    assert machine.opened(0, 1, 2) == range(3, 5)
+    assert (states(machine), lanes(machine), machine.open) == ("UWRRR", [[2, 3, 4]], 3)
+    for j in take_all(machine)[1:]:
+        assert machine.items.settled == []
+        assert machine.succeeded(j, 1)
+    assert (states(machine), machine.open) == ("UWUSS", 3)  # who gathers the results says so
+    assert machine.items.settled == [0]
+    assert machine.items.end_of(0) == SUCCEEDED
+    assert machine.succeeded(0, 1)
+    assert (states(machine), machine.open, told) == ("SRUSS", 2, [])
+    return machine
+
+
+def goes_on_with_another() -> Machine:
+    machine = begun(3, (0, 1))
+    told = heard(machine)
+    machine.take(0)
+    assert machine.continued(0, 1, 5, None) == AGAIN
+    assert (states(machine), lanes(machine), machine.open, told) == ("RWR", [[2, 0]], 3, [])
     return machine
 
 
@@ -170,6 +220,16 @@ def time_is_up() -> Machine:
     return machine
 
 
+def group_has_enough() -> Machine:
+    machine = begun(3, *gate([0, 1], 3, [2]), gates=1, groups={3: at_least(1, cancel_rest=True)})
+    told = heard(machine)
+    take_all(machine)
+    assert machine.succeeded(1, 1)
+    assert (states(machine), lanes(machine), machine.open, told) == ("CSRS", [[2]], 1, [(0, "C")])
+    assert machine.dropped == [0]
+    return machine
+
+
 def time_has_come() -> Machine:
     machine = another_attempt_later()
     assert machine.tick(7.9) == []
@@ -193,15 +253,20 @@ ROWS: dict[Transition, Callable[[], Machine]] = {
     Transition(WAITING, "its result is known from before", SUCCEEDED): known_from_before,
     Transition(WAITING, "every upstream it waits for has ended", READY): last_upstream_ends,
     Transition(WAITING, "an upstream whose result it needs has none", SKIPPED): upstream_has_no_result,
+    Transition(WAITING, "its flag, or the rule of a group, says so", SKIPPED): flag_says_no,
+    Transition(WAITING, "its flag is no bool", FAILED): flag_is_no_bool,
     Transition(WAITING, "the run is called off", CANCELLED): called_off_while_waiting,
     Transition(READY, "a worker takes it", RUNNING): worker_takes,
     Transition(READY, "the run is called off", CANCELLED): called_off_while_ready,
     Transition(RUNNING, "its attempt succeeds", SUCCEEDED): attempt_succeeds,
+    Transition(RUNNING, "all items of the map have succeeded", SUCCEEDED): items_succeed,
+    Transition(RUNNING, "it goes on with another task", READY): goes_on_with_another,
     Transition(RUNNING, "its attempt fails, another follows at once", READY): another_attempt_at_once,
     Transition(RUNNING, "its attempt fails, another follows later", RETRYING): another_attempt_later,
     Transition(RUNNING, "its attempt fails, no other follows", FAILED): attempt_fails,
     Transition(RUNNING, "it gives up, for the run is called off", CANCELLED): gives_up,
     Transition(RUNNING, "the run's time is up", CANCELLED): time_is_up,
+    Transition(RUNNING, "a group has what it requires, and nobody else needs this", CANCELLED): group_has_enough,
     Transition(RETRYING, "its time has come", READY): time_has_come,
     Transition(RETRYING, "the run is called off", CANCELLED): called_off_while_retrying,
 }
@@ -473,10 +538,6 @@ def test_running_lists_what_runs_in_order_of_index() -> None:
 
 
 # ── gates ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def gate(lefts: Iterable[int], number: int, rights: Iterable[int]) -> list[Edge]:
-    return [(left, number) for left in lefts] + [(number, right) for right in rights]
 
 
 def test_a_gate_opens_when_all_its_upstreams_succeeded() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graflow.core._digest import Memo, digest_value
 from graflow.core._digest_leaves import scalar
 from graflow.core._inputs import Template
-from graflow.core.plan import Gather, Projection, Recipe
+from graflow.core._recipes import Gather, Projection, Recipe
 from graflow.errors import CacheKeyError
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class InputDigests:
         self._same = {slot: first.setdefault(id(value), slot) for slot, value in enumerate(plan.constants, start)}
         self._slots = {i: self._distinct(slots(i)) for i, policy in plan.policies.items() if policy.cache is not None}
         self._readers = Counter(slot for distinct in self._slots.values() for slot in distinct)
+        # The items of a map read the same, and nobody knows which of them will be the last.
+        self._lasting = {i for i in self._slots if i in plan.maps}
+        for i in self._lasting:
+            self._readers.update(self._slots[i])
         self._held: dict[int, dict[int, _Held]] = {}
 
     def digests(self, task: str, inputs: list[tuple[str, Any]], read: list[tuple[int, Any]]) -> list[bytes]:
@@ -72,7 +76,7 @@ class InputDigests:
 
     def read_by(self, i: int) -> None:
         """A cached task has its key: let go of what no other needs."""
-        for slot in self._slots.pop(i, ()):
+        for slot in () if i in self._lasting else self._slots.pop(i, ()):
             self._readers[slot] -= 1
             if not self._readers[slot]:
                 self._held.pop(slot, None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graflow.engine.rules import (
+    CANCELLED,
     FAILED,
     READY,
     RETRYING,
@@ -32,27 +33,65 @@ def check(machine: Machine) -> None:
     final = sum(state >= SUCCEEDED for state in states[:n])
     if machine.open != n - final:
         raise InternalError(f"{n - final} tasks have not ended, but {machine.open} are counted")
+    items = range(machine.items.first, len(states))
     queued = [i for lane in machine.ready for i in lane] + machine._limits.parked
-    if sorted(queued) != [i for i in range(n) if states[i] == READY]:
+    if sorted(queued) != [i for i in (*range(n), *items) if states[i] == READY]:
         raise InternalError("the lanes do not hold exactly the ready tasks")
+    if not machine.closed and READY in states[n : items.start]:
+        raise InternalError("a gate may open, and is not open")
     machine._limits.validate({i for lane in machine.ready for i in lane} | set(machine.running()))
-    upstream: list[list[tuple[int, bool]]] = [[] for _ in states]
+    for i, own in machine.items.of.items():
+        _check_items(machine, i, [states[j] for j in own])
+    for i, ups in enumerate(_edges(machine)):
+        _check_waiting(machine, i, ups)
+
+
+def _check_items(machine: Machine, i: int, items: Sequence[int]) -> None:
+    left = sum(state < SUCCEEDED for state in items)
+    if machine.items.left[i] != left:
+        raise InternalError(f"{left} items of map {i} have not ended, but {machine.items.left[i]} are counted")
+    if SKIPPED in items or WAITING in items:
+        raise InternalError(f"an item of map {i} waits, or was skipped: it needs nothing but its map")
+    if left and machine.states[i] != RUNNING:
+        raise InternalError(f"map {i} is {STATES[machine.states[i]]} before its items ended")
+    ends = [end for end in (FAILED, CANCELLED, SUCCEEDED) if end in items]
+    if not left and machine.items.end_of(i) != (ends or [SUCCEEDED])[0]:
+        raise InternalError(f"map {i} does not end as its items did")
+
+
+def _edges(machine: Machine) -> list[list[tuple[int, bool]]]:
+    """Per index, the upstreams that it waits for, and of which of them it takes nothing but the outcome.
+
+    Whose outcome is taken without waiting for it is left out. A map without items has no outcomes.
+    """
+    upstream: list[list[tuple[int, bool]]] = [[] for _ in machine._waiting]
     for u, below in enumerate(machine._downstream):
         for d in below:
             upstream[d].append((u, False))
     for u, watchers in machine._watchers.items():
+        has_none = u in machine._maps and u not in machine.items.of
         for d in watchers:
-            upstream[d].append((u, True))
-    for i, ups in enumerate(upstream):
-        left = sum(not _served(states[u], watched) for u, watched in ups)
-        if machine._waiting[i] != left:
-            raise InternalError(f"task {i} waits for {left} upstreams, but {machine._waiting[i]} are counted")
-        if states[i] in (READY, RUNNING, RETRYING, SUCCEEDED, FAILED) and left and i not in machine._before:
-            raise InternalError(f"task {i} is {STATES[states[i]]} before its upstreams ended")
-        if states[i] == WAITING and not left and (i < n or not machine.closed):
-            raise InternalError(f"task {i} still waits, but all its upstreams ended")
-        if states[i] == SKIPPED and all(states[u] not in (FAILED, SKIPPED) or watched for u, watched in ups):
-            raise InternalError(f"task {i} was skipped without a failed upstream")
+            upstream[d].append((u, d in machine._deciders or not has_none))
+    return upstream
+
+
+def _check_waiting(machine: Machine, i: int, ups: Sequence[tuple[int, bool]]) -> None:
+    states, is_task = machine.states, i < machine._tasks
+    state = states[i]
+    without = is_task and machine._before.get(i, 0) == machine.attempts[i]
+    left = sum(not _served(states[u], watched) for u, watched in ups)
+    if machine._waiting[i] != left:
+        raise InternalError(f"task {i} waits for {left} upstreams, but {machine._waiting[i]} are counted")
+    if state == WAITING and not left and (is_task or not machine.closed):
+        raise InternalError(f"task {i} still waits, but all its upstreams ended")
+    if i in machine._deciders:
+        return  # its rule may decide whenever it likes
+    # Known from before, or failed for its flag or a broken rule: then without an attempt in this run.
+    if left and (state in (READY, RUNNING, RETRYING) or (state in (SUCCEEDED, FAILED) and not without)):
+        raise InternalError(f"task {i} is {STATES[state]} before its upstreams ended")
+    is_refused = is_task and machine.skipped_for.get(i) == i
+    if state == SKIPPED and not is_refused and all(states[u] not in (FAILED, SKIPPED) or seen for u, seen in ups):
+        raise InternalError(f"task {i} was skipped without a failed upstream")
 
 
 def _served(state: int, watched: bool) -> bool:
@@ -61,12 +100,17 @@ def _served(state: int, watched: bool) -> bool:
 
 
 def split_downstream(
-    downstream: Sequence[Sequence[int]], tolerated: Mapping[int, frozenset[int]]
+    downstream: Sequence[Sequence[int]],
+    tolerated: Mapping[int, frozenset[int]],
+    unawaited: Mapping[int, frozenset[int]],
 ) -> tuple[Sequence[Sequence[int]], dict[int, list[int]]]:
-    """Tell apart, per index, the downstreams that need its result and those that take nothing but its outcome."""
+    """Tell apart, per index, the downstreams that need its result and those that take nothing but its outcome.
+
+    Those that take its outcome as it stands then, without waiting for it, are among neither.
+    """
     watchers: dict[int, list[int]] = {}
     for d in sorted(tolerated):
-        for u in sorted(tolerated[d]):
+        for u in sorted(tolerated[d] - unawaited.get(d, frozenset())):
             watchers.setdefault(u, []).append(d)
     if not watchers:
         return downstream, watchers

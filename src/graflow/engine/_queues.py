@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
-from heapq import heappop, heappush
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 from graflow.errors import InternalError
@@ -80,7 +80,7 @@ class Limits:
 
     __slots__ = ("_arrivals", "_at_once", "_count", "_free", "_limit_of", "_parked", "_priorities", "_untaken")
 
-    def __init__(self, at_once: Mapping[str, int], limit_of: Mapping[int, str], priorities: Mapping[int, int]) -> None:
+    def __init__(self, at_once: Mapping[str, int], limit_of: dict[int, str], priorities: dict[int, int]) -> None:
         self._at_once = at_once
         self._limit_of = limit_of
         self._priorities = priorities
@@ -95,6 +95,26 @@ class Limits:
 
     def __bool__(self) -> bool:
         return bool(self._limit_of)
+
+    def also(self, tasks: Iterable[int], name: str | None, priority: int) -> None:
+        """These tasks have come up, and share a limit and a priority."""
+        for i in tasks:
+            if name is not None:
+                self._limit_of[i] = name
+            if priority:
+                self._priorities[i] = priority
+
+    def unpark(self, i: int) -> bool:
+        """A ready task will not be taken. Did it wait here for a place? Else the caller takes its place back."""
+        arrival, name = self._arrivals.pop(i, None), self._limit_of.get(i)
+        if name is None or arrival is None:
+            return False
+        entry = -self._priorities.get(i, 0), arrival, i
+        if entry not in self._parked[name]:
+            return False
+        self._parked[name].remove(entry)
+        heapify(self._parked[name])
+        return True
 
     def admit(self, i: int) -> int | None:
         """Find a place for a task that is ready.

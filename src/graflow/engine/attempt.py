@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from types import CoroutineType
 from typing import Any
 
+from graflow.core._recipes import Recipe
 from graflow.core.block import Block
 from graflow.core.builder import WorkflowBuilder
 from graflow.core.group import Group
+from graflow.core.map_task import MapTask
 from graflow.core.placeholder import Placeholder
-from graflow.core.plan import Recipe
+from graflow.core.signal import Signal
 from graflow.core.task import Task
+from graflow.core.turns import Columns, Continuation, Stop
 from graflow.errors import ResultUnavailableError, TaskResultError
 
 #: What a task returns by mistake: the definition of work in place of its result.
-DEFINITIONS: frozenset[type] = frozenset({Task, Placeholder, Group, WorkflowBuilder, Block})
+DEFINITIONS: frozenset[type] = frozenset({Task, MapTask, Signal, Placeholder, Group, WorkflowBuilder, Block})
+#: What a task returns to have the run take another turn.
+TURNS: frozenset[type] = frozenset({Columns, Continuation, Stop})
 #: Types of results that need a second look.
-SPECIAL: frozenset[type] = DEFINITIONS | {CoroutineType}
+SPECIAL: frozenset[type] = DEFINITIONS | TURNS | {CoroutineType}
 
 
 def result_error(id: str, value: Any) -> TaskResultError | None:

@@ -111,7 +111,7 @@ class KeyMemo:
         policy = plan.policies.get(i)
         version = policy.cache.version if policy is not None and policy.cache is not None else 0
         inputs = _named(code.shape, args, kwargs)
-        read = in_slots(plan.recipes[i], args, kwargs)
+        read = in_slots(self._recipe(i), args, kwargs)
         if self._reads_in_body(i):
             for u, result in self._read_in_body(i, result_of):
                 inputs.append((f"result {plan.ids[u]}", result))
@@ -125,7 +125,7 @@ class KeyMemo:
 
     def _code(self, i: int) -> _Code:
         plan = self._plan
-        number = plan.function_of[i]
+        number = self._number(i)
         known = self._codes.get(number)
         if known is None:
             fn, opaque = plan.functions[number], list[str]()
@@ -139,15 +139,24 @@ class KeyMemo:
 
     def _slots(self, i: int) -> Collection[int]:
         """The slots that a task reads, from its arguments or from its body."""
-        found = slots_of(self._plan.recipes[i])
+        found = slots_of(self._recipe(i))
         return (*found, *self._plan.workflow._structure.task_upstream(i)) if self._reads_in_body(i) else found
 
     def _reads_in_body(self, i: int) -> bool:
-        number = self._plan.function_of[i]
+        number = self._number(i)
         known = self._body_reads.get(number)
         if known is None:
             known = self._body_reads[number] = holds(self._plan.functions[number], _is_block)
         return known
+
+    def _number(self, i: int) -> int:
+        """The number of a task's callable; of a map, of what runs for its items."""
+        maps = self._plan.maps
+        return maps[i].function if i in maps else self._plan.function_of[i]
+
+    def _recipe(self, i: int) -> Any:
+        maps = self._plan.maps
+        return maps[i].recipe if i in maps else self._plan.recipes[i]
 
     def _read_in_body(self, i: int, result_of: Callable[[int], Any] | None) -> Iterator[tuple[int, Any]]:
         for u in self._plan.workflow._structure.task_upstream(i):

@@ -10,6 +10,7 @@ from graflow.engine.attempt import no_upstream
 if TYPE_CHECKING:
     from logging import LogRecord
 
+    from graflow.engine.channels import Channels
     from graflow.engine.drive import Execution
     from graflow.engine.logs import LogLine, LogLines
 
@@ -47,13 +48,15 @@ class LocalAttempt:
     @property
     def task(self) -> str:
         """The id of the task."""
-        return self._execution.plan.ids[self.index]
+        return self._execution.ids[self.index]
 
     @property
     def cancelled(self) -> bool:
         """Is the run called off, or did the attempt pass its timeout?"""
         execution = self._execution
-        return execution.machine.closed or not execution.is_current(self.index, self.number)
+        if execution.machine.closed or not execution.is_current(self.index, self.number):
+            return True
+        return execution.around is not None and execution.around.cancelled
 
     def report(self, done: float, total: float | None) -> None:
         """Tell how far the body is, at most a few times a second."""
@@ -89,6 +92,15 @@ class LocalAttempt:
         if self.lines is not None:
             self.lines.done, self.lines = True, None
 
+    @property
+    def channels(self) -> Channels:
+        """The channels of the run; see `graflow.core._attempt.Attempt`."""
+        if not self._execution.is_current(self.index, self.number):
+            from graflow.engine.channels import too_late
+
+            raise too_late(self.task)
+        return self._execution.channels
+
     def knows(self, id: str) -> bool:
         """Is there a task of this id?"""
         return id in self._execution.plan.index
@@ -96,9 +108,10 @@ class LocalAttempt:
     def result_of(self, id: str) -> Any:
         """The result of a direct upstream."""
         plan = self._execution.plan
-        reader, i = plan.ids[self.index], plan.index.get(id)
+        reader, i = self.task, plan.index.get(id)
         if self._readable[0] != self.index:  # once for each task that reads: gates are flattened here
-            self._readable = self.index, frozenset(plan.workflow._structure.task_upstream(self.index))
+            owner = self._execution.owner(self.index)
+            self._readable = self.index, frozenset(plan.workflow._structure.task_upstream(owner))
         if i is None or i not in self._readable[1]:
             raise no_upstream(reader, id, known=i is not None)
         result = self._execution.result(i)

@@ -2,246 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from graflow.core._options import RunOptions
-from graflow.core.outcome import Failed, Ok
-from graflow.core.plan import Plan
-from graflow.core.run import AttemptRecord, Origin, TaskState
-from graflow.engine.clock import Clock
-from graflow.engine.events import CancelRequested, Event, RunFinished, TaskProgress, TaskStarted, TaskSucceeded
-from graflow.engine.history import failed_event, history, passive_end, passive_event, retrying_event
-from graflow.engine.ledger import PENDING, RELEASED, Keep, Ledger, readers
-from graflow.engine.machine import Machine
-from graflow.engine.rules import AGAIN, FAILED, FINAL, RETRYING, SUCCEEDED, is_retried, rules_of
-from graflow.errors import RunCancelledError, TaskTimeoutError
+from graflow.engine import shapes
+from graflow.engine._commits import Commits
+from graflow.engine.events import Event, TaskProgress
+from graflow.engine.history import history
+from graflow.engine.rules import SUCCEEDED
+from graflow.errors import TaskTimeoutError
 
 if TYPE_CHECKING:
-    from graflow.engine.journal import Ended, Journal
+    pass
 
 _LOOK_UP_SECONDS: Final = 0.2
 
 
-class Execution(Ledger):
-    """The state of one run, shared by its workers.
-
-    Args:
-        plan: what runs.
-        inputs: the workflow's inputs.
-        lanes: per task, the number of the lane of workers that takes it.
-        keep: ``all`` results until the end, or only those that are ``returns`` or still to be read.
-        options: how to run it.
-        clock: tells the time.
-
-    Attributes:
-        lock: guards everything here.
-        done: set when the run has ended.
-        watched: somebody has to be told when a task starts.
-        journal: keeps what happens; None where nobody does.
-        isolates: bodies get copies of what they read.
-        overrun: says of a task whose attempt took too long what becomes of it.
-
-    Raises:
-        ConfigurationError: the policies of tasks contradict each other.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        inputs: Any,
-        lanes: bytes,
-        keep: Keep = "all",
-        options: RunOptions = RunOptions(),  # noqa: B008  # frozen
-        clock: Clock | None = None,
-    ) -> None:
-        id = options.run_id or str(uuid.uuid4())
-        rules, limits = rules_of(plan, id)
-        machine = Machine(
-            len(plan.ids),
-            plan.upstream,
-            plan.downstream,
-            lanes,
-            rules=rules,
-            limits=limits,
-            tolerated=plan.tolerated,
-            returns=plan.returns,
-            stop_on_failure=options.on_failure == "stop",
-        )
-        super().__init__(id, plan, inputs, machine)
-        self.options = options
-        self.clock = clock or Clock()
-        self.lock = threading.RLock()
-        self.done = threading.Event()
-        self.epoch = self.clock.wall() - self.clock.now()
-        self.began = self.clock.now()
-        self.finished_at: float | None = None
-        self.closed_at = 0.0
-        self.readers: list[int] | None = readers(plan) if keep == "returns" else None
-        self.watched = self._attentive = False
-        self._past: list[Ended] | None = None
-        self.journal: Journal | None = None
-        self.isolates = False
-        self.overrun: Callable[[int], str] = lambda i: ""
-        self._outcomes: Mapping[int, int] = plan.outcome_slots
-        self._passive: list[tuple[int, int]] = []
-        self._listeners: list[Callable[[Event | None], None]] = []
-        self._on_end: list[Callable[[], None]] = []
-
-    # ── what workers do; with the lock held ─────────────────────────────────────────────────────────────────────
-
-    def announce(self, i: int) -> None:
-        """A task was taken; tell those who want to know."""
-        if self._listeners:
-            at, worker = self.epoch + self.started[i], self.workers[self.worker[i]]
-            self._emit(TaskStarted(self.plan.ids[i], self.machine.attempts[i], at, worker))
-
-    def commit(
-        self, i: int, attempt: int, value: Any, now: float, payload: Any = None, source: Origin | None = None
-    ) -> None:
-        """An attempt succeeded. News of an attempt that is not the current one changes nothing."""
-        machine = self.machine
-        if not machine.succeeded(i, attempt):
-            return
-        self.ended[i] = now
-        self.slots[i] = value
-        if self._attentive or source is not None:
-            self._attend(i, attempt, value, now, payload, source)
-        elif self._past is not None:
-            self._past.append((i, attempt, SUCCEEDED, self.started[i], now, self.worker[i], payload, None))
-        if not machine.open:
-            self._finish(now)
-
-    def _attend(self, i: int, attempt: int, value: Any, now: float, payload: Any, source: Origin | None) -> None:
-        """Somebody has to be told of a success, beyond the machine."""
-        if self._outcomes and i in self._outcomes:
-            self.slots[self._outcomes[i]] = Ok(value)
-        if source is not None:
-            self.sources[i] = source
-        if self.readers is not None:
-            self._release(i)
-        if self.journal is not None:
-            self.journal.past.append((i, attempt, SUCCEEDED, self.started[i], now, self.worker[i], payload, None))
-        if self._listeners:
-            took, at = now - self.started[i], self.epoch + now
-            self._emit(TaskSucceeded(self.plan.ids[i], attempt, at, took, source or "run"))
-
-    def commit_failure(self, i: int, attempt: int, error: BaseException, now: float) -> None:
-        """An attempt failed. News of an attempt that is not the current one changes nothing."""
-        machine = self.machine
-        if machine.closed and isinstance(error, RunCancelledError):  # how a body says that it heeded the call
-            self.commit_cancelled(i, attempt, now)
-            return
-        verdict = machine.attempt_failed(i, attempt, now, again=is_retried(self.plan.policies.get(i), error))
-        if verdict == AGAIN:
-            self._again(i, attempt, error, now)
-        elif verdict == FINAL:
-            self.ended[i] = now
-            self.errors[i] = error
-            if self._outcomes and i in self._outcomes:
-                self.slots[self._outcomes[i]] = Failed(error)
-            if machine.stopped_for == i:
-                self.closed_at = now
-            self._write_down(i, attempt, FAILED, error)
-            if self._listeners:
-                self._emit(failed_event(self, i))
-            self._tell_passive(i)
-            if not machine.open:
-                self._finish(now)
-            elif machine.stopped_for == i:
-                self._call_ended()
-
-    def commit_cancelled(self, i: int, attempt: int, now: float) -> None:
-        """A running attempt gave up because the run was called off."""
-        if self.is_current(i, attempt):
-            self.ended[i] = now
-            self.machine.gave_up(i, attempt)
-            self._tell_passive()
-        if not self.machine.open:
-            self._finish(now)
+class Execution(Commits):
+    """The state of one run, shared by its workers; arguments and attributes: `graflow.engine._commits.Commits`."""
 
     def progressed(self, i: int, attempt: int, done: float, total: float | None) -> None:
         """A body told how far it is."""
         with self.lock:
             if self._listeners and self.is_current(i, attempt):
                 at = self.epoch + self.clock.now()
-                self._emit(TaskProgress(self.plan.ids[i], attempt, done, total, at))
+                id, item = self.name(i)
+                self._emit(TaskProgress(id, attempt, done, total, at, item))
 
     def add_worker(self, name: str) -> int:
         """Give a worker a number for the records."""
         with self.lock:
             self.workers.append(name)
             return len(self.workers) - 1
-
-    def _again(self, i: int, attempt: int, error: BaseException, now: float) -> None:
-        failed = AttemptRecord(
-            attempt,
-            TaskState.FAILED,
-            self.epoch + self.started[i],
-            max(0.0, now - self.started[i]),
-            self.workers[self.worker[i]] or None,
-            error,
-        )
-        self.past.setdefault(i, []).append(failed)
-        self.ended[i] = now
-        self._write_down(i, attempt, RETRYING, error)
-        if self._listeners:
-            due = self.machine.retry_at(i)
-            self._emit(retrying_event(self, i, failed, now if due is None else due))
-        self.ended[i] = 0.0
-
-    def _write_down(self, i: int, attempt: int, state: int, error: BaseException | None) -> None:
-        if self.journal is not None:
-            times = self.started[i], self.ended[i]
-            self.journal.past.append((i, attempt, state, *times, self.worker[i], None, error))
-
-    def _tell_passive(self, *ended: int) -> None:
-        """Tasks ended by the machine's rules alone: keep the books, and tell those who want to know."""
-        passive, self._passive = self._passive, []
-        for i, state in passive:
-            if self._outcomes and i in self._outcomes:
-                self.slots[self._outcomes[i]] = self.outcome(i)
-            if not self.ended[i]:
-                self.ended[i] = passive_end(self, i, state)
-            self._write_down(i, self.machine.attempts[i], state, None)
-            if self._listeners:
-                self._emit(passive_event(self, i, state))
-        if self.readers is not None:
-            self._release(*ended, *(i for i, _ in passive))
-
-    def _finish(self, now: float) -> None:
-        """Tell everybody that the run has ended. May be done again, for Ctrl-C can strike in the middle."""
-        if self.finished_at is None:
-            self._emit(RunFinished(self.id, self.machine.outcome, self.epoch + now))
-            self.finished_at = now
-        self.done.set()
-        while self._listeners:
-            self._listeners.pop()(None)
-        self._call_ended()
-
-    def _call_ended(self) -> None:
-        for call in self._on_end:
-            call()
-
-    def _release(self, *ended: int) -> None:
-        """Forget the results that nobody can read any more, now that these tasks have ended."""
-        assert self.readers is not None
-        for i in ended:
-            for u in self.plan.workflow._structure.task_upstream(i):
-                self.readers[u] -= 1
-                if not self.readers[u]:
-                    self._forget(u)
-            if not self.readers[i]:
-                self._forget(i)
-
-    def _forget(self, i: int) -> None:
-        for slot in (i, self._outcomes.get(i)):
-            if slot is not None and self.slots[slot] is not PENDING:
-                self.slots[slot] = RELEASED
-
-    # ── starting, ending ────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Make the roots ready."""
@@ -252,9 +44,12 @@ class Execution(Ledger):
                 self._past = self.journal.past
             if self.readers is not None:  # what is known from before reads nothing any more
                 self._release(*(i for i in range(len(self.plan.ids)) if self.machine.states[i] == SUCCEEDED))
-            if self._attentive or self.journal is not None:
+            if self._attentive or self.journal is not None or self._is_growing:
                 self.machine.listener = self._note_passive
+            if self._is_growing:
+                shapes.decide(self, sorted(self.plan.conditions), self.began)
             self.machine.start()
+            self.follow(self.began)
             if not self.machine.open:
                 self._finish(self.began)
 
@@ -263,25 +58,17 @@ class Execution(Ledger):
         self.machine.known(i, 0)
         self.slots[i] = value
         if i in self._outcomes:
-            self.slots[self._outcomes[i]] = Ok(value)
+            self.slots[self._outcomes[i]] = self.success(i, value)
 
-    def cancel(self, reason: str) -> None:
-        """Start nothing more."""
+    def arrive(self, i: int, value: Any) -> bool:
+        """A value has arrived for a signal. False if one has before, which counts."""
         with self.lock:
-            now = self.clock.now()
-            if not self.machine.open:
-                self._finish(now)  # if it was interrupted half-way
-                return
-            if self.machine.cancel_reason is not None:
-                return
-            if not self.machine.closed:
-                self.closed_at = now
-            self._emit(CancelRequested(reason, self.epoch + now))
-            self.machine.cancel(reason)
-            self._tell_passive()
-            if not self.machine.open:
-                self._finish(now)
-            self._call_ended()
+            if i in self.arrived:
+                return False
+            self.arrived[i] = value
+            shapes.receive(self, i)
+            self.wake()
+            return True
 
     @property
     def next_due(self) -> float | None:
@@ -309,12 +96,14 @@ class Execution(Ledger):
             return left
         overdue = [(i, machine.attempts[i]) for i in machine.tick(now)]
         for i, attempt in overdue:
-            seconds = self.plan.policies[i].timeout
             error = TaskTimeoutError(
-                f"attempt {attempt} of task {self.plan.ids[i]!r} took longer than its timeout of {seconds:g} s"
-                f"{self.overrun(i)}"
+                f"attempt {attempt} of task {self.ids[i]!r} took longer than its timeout of "
+                f"{self.policies[i].timeout:g} s{self.overrun(i)}"
+                if i not in self.plan.signals
+                else f"signal {self.ids[i]!r} did not arrive within {self.policies[i].timeout:g} s"
             )
             self.commit_failure(i, attempt, error, now)
+        self.follow(now)  # a signal whose next attempt is due waits again; nobody takes it from a lane
         return overdue
 
     def give_up(self) -> Sequence[tuple[int, int]]:
@@ -353,6 +142,10 @@ class Execution(Ledger):
             self.machine.listener = None
             self.journal = self._past = None
             self.overrun = lambda i: ""
+            self.grew = lambda i, count: None
+            self.drop = lambda attempts: None
+            self.awaits = lambda i: False
+            self.wake = self.keep_time = lambda: None
 
     def unlisten(self, listener: Callable[[Event | None], None]) -> None:
         """Tell a listener nothing more."""
@@ -375,8 +168,6 @@ class Execution(Ledger):
             if self.done.is_set() or not self.machine.open:
                 call()
 
-    # ── listening ───────────────────────────────────────────────────────────────────────────────────────────────
-
     def listen(self, listener: Callable[[Event | None], None]) -> None:
         """Tell a listener everything from the start on, and None at the end.
 
@@ -391,10 +182,3 @@ class Execution(Ledger):
             self._listeners.append(listener)
             self.machine.listener = self._note_passive
             self._attentive = self.watched = True
-
-    def _note_passive(self, i: int, state: int) -> None:
-        self._passive.append((i, state))
-
-    def _emit(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)

@@ -28,6 +28,8 @@ class TaskStarted:
     attempt: int
     at: float
     worker: str
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class TaskSucceeded:
     seconds: float
     source: Origin = "run"
     """Where the result came from: a body that ran, a cache, an earlier part of the run."""
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class TaskRetrying:
     error: BaseException
     next_at: float
     """When the next attempt may start."""
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class TaskProgress:
     done: float
     total: float | None
     at: float
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,31 @@ class TaskFailed:
     at: float
     seconds: float
     error: BaseException
+    item: int | None = None
+    """Of a map, which item; from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOpened:
+    """It is known what a map is mapped over."""
+
+    task: str
+    items: int
+    """How many items there are."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContinued:
+    """An attempt ended by going on with another task, whose result will be the task's own."""
+
+    task: str
+    attempt: int
+    following: str
+    """The id of the other one."""
+    at: float
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +129,12 @@ class TaskSkipped:
 
 @dataclass(frozen=True, slots=True)
 class TaskCancelled:
-    """The task will not run, because the run was cancelled."""
+    """The task will not run, because the run was called off, or nobody needs it any more."""
 
     task: str
     at: float
+    item: int | None = None
+    """Of a map, which item; from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +153,8 @@ Event: TypeAlias = (
     | TaskSucceeded
     | TaskRetrying
     | TaskFailed
+    | MapOpened
+    | TaskContinued
     | CancelRequested
     | TaskSkipped
     | TaskCancelled

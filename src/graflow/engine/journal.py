@@ -37,3 +37,12 @@ class Journal(Protocol):
 
     def logs(self, i: int, attempt: int, lines: LogLines) -> None:
         """An attempt begins to write to its log; called from any thread."""
+
+    def arrives(self, i: int, value: Any) -> bool:
+        """Keep at once what arrives for a signal; False if something arrived before. Called from any thread.
+
+        Raises:
+            SerializationError: the value cannot be stored.
+            StoreError: it could not be kept.
+        """
+        ...

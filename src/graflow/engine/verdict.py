@@ -32,6 +32,11 @@ def run_error(execution: Execution) -> RunFailedError | RunCancelledError | RunT
     failures = {plan.ids[i]: execution.errors[i] for i in plan.order if i in execution.errors and not is_handled(i)}
     names = list(failures)
     shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    first = plan.index[names[0]]
+    items = execution.machine.items.of.get(first, range(0))
+    failed = [k for k, j in enumerate(items) if j in execution.errors]
+    if len(names) == 1 and len(failed) == 1:
+        shown = f"{shown} (item {failed[0]})"
     skipped = sum(state == SKIPPED for state in execution.machine.states[: len(plan.ids)])
     one = failures[names[0]]
     what = f": {type(one).__name__}: {said(one)}" if len(names) == 1 else ""

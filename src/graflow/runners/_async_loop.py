@@ -8,10 +8,12 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
-from graflow.core.plan import Recipe
+from graflow.core._recipes import Recipe
+from graflow.core.turns import Turn
 from graflow.engine.attempt import SPECIAL, noted, result_error
 from graflow.engine.context import LocalAttempt
 from graflow.engine.payload import payload_of
+from graflow.engine.shapes import commit_turn
 
 if TYPE_CHECKING:
     from graflow.engine.tracing import AttemptSpan
@@ -137,12 +139,12 @@ class AsyncLane:
         return taken
 
     def _begin_taken(self, taken: list[tuple[int, int]]) -> None:
-        plan, slots, special = self.execution.plan, self.execution.slots, self.crew.extras.special
+        books, slots, special = self.execution, self.execution.slots, self.crew.extras.special
         for i, number in taken:
             attempt = LocalAttempt(self.execution, i, number)
             prepared: Prepared | None = None
             try:
-                function, recipe = plan.functions[plan.function_of[i]], plan.recipes[i]
+                function, recipe = books.functions[books.function_of[i]], books.recipes[i]
                 if special is not None and special[i]:
                     prepared = self.crew.extras.prepare(i, attempt)
                     coroutine = _known(prepared) if prepared.source is not None else self._traced(prepared, function)
@@ -152,7 +154,7 @@ class AsyncLane:
                 else:
                     coroutine = function(*[slots[slot] for slot in recipe])
             except BaseException as raised:  # noqa: BLE001  # resolving an input, or the call, may raise anything
-                self._begin(attempt, self._refuse(attempt, noted(raised, plan.ids[i])))
+                self._begin(attempt, self._refuse(attempt, noted(raised, books.ids[i])))
             else:
                 self._begin(attempt, self._await(attempt, coroutine, prepared))
 
@@ -266,6 +268,8 @@ class AsyncLane:
                 execution.commit_cancelled(i, number, now)
             elif error is not None:
                 execution.commit_failure(i, number, error, now)
+            elif isinstance(value, Turn):
+                commit_turn(execution, i, number, value, now)
             else:
                 source = prepared.source if prepared is not None else None
                 execution.commit(i, number, value, now, payload, source)

@@ -30,6 +30,12 @@ class Cached:
         self._store = store
         self._memo = KeyMemo(execution.plan)
 
+    def wants(self, i: int) -> bool:
+        """Does this attempt ask for the cache? A map itself keeps nothing, and a task that goes on is under way."""
+        execution = self._execution
+        goes_on = execution.function_of[i] >= len(execution.plan.functions)
+        return i not in execution.plan.maps and execution.owner(i) in self.tasks and not goes_on
+
     def look_up(self, prepared: Prepared) -> None:
         """Find the key of an attempt, and its result if there is one; note why it runs or not.
 
@@ -38,12 +44,12 @@ class Cached:
             StoreError: the store cannot be read.
         """
         execution, i = self._execution, prepared.i
-        plan = execution.plan
-        key = key_of(plan, i, (prepared.args, prepared.kwargs), self._memo, result_of=execution.result)
+        plan, owner = execution.plan, execution.owner(i)
+        key = key_of(plan, owner, (prepared.args, prepared.kwargs), self._memo, result_of=execution.result)
         prepared.key = key
         row = self._store.cached(key.key, execution.clock.wall())
         if row is None:
-            last = self._store.last_cached(plan.name, plan.ids[i])
+            last = self._store.last_cached(plan.name, plan.ids[owner])
             old: Any = json.loads(last.parts) if last is not None else None
             if last is not None and last.key == key.key and last.expires is not None:
                 execution.notes[i] = freshness(last.created, execution.clock.wall(), last.expires)
@@ -67,6 +73,8 @@ class Cached:
             execution.notes[i] = f"{execution.notes.get(i, '')}; its result could not be cached: {why}".lstrip("; ")
             return
         plan, now = execution.plan, execution.clock.wall()
-        policy = plan.policies[i].cache
+        policy = execution.policies[i].cache
         expires = now + policy.ttl if policy is not None and policy.ttl is not None else None
-        self._store.keep(CacheRow(key.key, plan.name, plan.ids[i], now, expires, json.dumps(key.parts), payload))
+        self._store.keep(
+            CacheRow(key.key, plan.name, plan.ids[execution.owner(i)], now, expires, json.dumps(key.parts), payload)
+        )

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.core._digest import digest_value
 from graflow.core._options import RunOptions
+from graflow.core.signal import check_value
 from graflow.engine import codec
 from graflow.engine.rebuild import rebuild
-from graflow.errors import RunConflictError, SerializationError, StoreError, WorkflowChangedError
-from graflow.stores.store import NewRun
+from graflow.errors import (
+    RunConflictError,
+    SerializationError,
+    SignalError,
+    StoreError,
+    UnknownTaskError,
+    WorkflowChangedError,
+)
+from graflow.stores.store import ITEMS, NewRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graflow.core.plan import Plan
     from graflow.core.run import Changed
+    from graflow.core.signal import Signal
     from graflow.core.workflow import Workflow
     from graflow.engine.drive import Execution
     from graflow.stores.store import AttemptRow, Claim, Store, StoredRun
@@ -152,6 +162,10 @@ class Remainder(NamedTuple):
     """Tasks whose result is known and that run all the same, with the reason."""
     kept: set[int]
     """Tasks that changed and whose result is kept all the same."""
+    items: dict[int, dict[int, list[AttemptRow]]]
+    """Map → item → its attempts so far, in order."""
+    touched: frozenset[int]
+    """What runs again, or depends on what does."""
 
 
 def remainder(stored: StoredRun, plan: Plan, changed: Changed) -> Remainder:
@@ -171,12 +185,15 @@ def remainder(stored: StoredRun, plan: Plan, changed: Changed) -> Remainder:
     places = [place_of[id] for id in plan.ids]
     task_at = {place: i for i, place in enumerate(places)}
     rows: dict[int, list[AttemptRow]] = {}
+    items: dict[int, dict[int, list[AttemptRow]]] = {}
     for row in stored.attempts:
         if row.task in task_at:
             rows.setdefault(task_at[row.task], []).append(row)
+        elif (i := task_at.get(row.task % ITEMS)) is not None and row.task >= ITEMS and i in plan.maps:
+            items.setdefault(i, {}).setdefault(row.task // ITEMS - 1, []).append(row)
     done = [i for i in sorted(rows) if rows[i][-1].state == "succeeded"]
     now = plan.task_fingerprints
-    other = [i for i in done if stored.fingerprints[places[i]] != now[i]]
+    other = [i for i in sorted({*done, *items}) if stored.fingerprints[places[i]] != now[i]]
     if other and changed == "refuse":
         names = [plan.ids[i] for i in other]
         raise WorkflowChangedError(
@@ -191,15 +208,27 @@ def remainder(stored: StoredRun, plan: Plan, changed: Changed) -> Remainder:
         again = dict.fromkeys(other, "its code or its inputs changed")
     # Who took the outcome of a task that did not succeed was told of an end that this run will replace.
     known = set(done)
+    was = dict(enumerate(stored.fingerprints))
+    redone = _redone(plan, rows, known, {i for i, place in enumerate(places) if was.get(place) != now[i]})
     for reader, upstreams in sorted(plan.tolerated.items()):
-        if reader in known and any(u not in known for u in upstreams):
+        if reader in known and any(redone[u] for u in upstreams - plan.unawaited.get(reader, frozenset())):
             again.setdefault(reader, "a task whose outcome it takes runs again")
-    _spread(again, known, plan)
-    return Remainder(places, ids, rows, again, {i for i in other if i not in again})
+    touched = frozenset(_spread(again, known, plan))
+    return Remainder(places, ids, rows, again, {i for i in other if i not in again}, items, touched)
 
 
-def _spread(again: dict[int, str], known: set[int], plan: Plan) -> None:
-    """What depends on a task that runs again runs again as well."""
+def _redone(plan: Plan, rows: dict[int, list[AttemptRow]], known: set[int], changed: set[int]) -> list[bool]:
+    """Per index: will it end anew? What a flag skipped will be skipped again, if what it depends on stays."""
+    redone = [False] * len(plan.upstream)
+    for i in plan.order:
+        if i not in known:
+            is_skipped = i in rows and rows[i][0].state == "skipped" and i not in changed
+            redone[i] = (i < len(plan.ids) and not is_skipped) or any(redone[u] for u in plan.upstream[i])
+    return redone
+
+
+def _spread(again: dict[int, str], known: set[int], plan: Plan) -> list[int]:
+    """What depends on a task that runs again runs again as well: all these tasks and gates."""
     stack = sorted(again)
     cause = {i: i for i in stack}
     while stack:
@@ -211,6 +240,7 @@ def _spread(again: dict[int, str], known: set[int], plan: Plan) -> None:
             stack.append(d)
             if d in known:
                 again[d] = f"it depends on {plan.ids[cause[u]]!r}, which runs again"
+    return list(cause)
 
 
 def known_value(store: Store, run_id: str, place: int) -> tuple[bool, Any, str]:
@@ -222,3 +252,16 @@ def known_value(store: Store, run_id: str, place: int) -> tuple[bool, Any, str]:
         return True, rebuild(payload), ""
     except (StoreError, SerializationError) as error:
         return False, None, f"its stored result cannot be read: {error}"
+
+
+def send(store: Store, run_id: str, signal: Signal[Any], value: Any) -> None:
+    """Keep what arrives for a signal of a stored run; see `graflow.LocalRunner.send`."""
+    checked = check_value(signal, value)
+    row = store.find(run_id)
+    stored = store.stored(run_id if row is None else row.id)  # of one that does not exist: says so
+    if signal.id not in stored.ids:
+        raise UnknownTaskError(f"run {stored.row.id!r} of workflow {stored.row.workflow!r} has no task {signal.id!r}")
+    if stored.row.state == "succeeded":
+        raise SignalError(f"run {stored.row.id!r} has succeeded, and waits for nothing any more")
+    if not store.put_signal(stored.row.id, signal.id, codec.dumps(checked), time.time()):
+        raise SignalError(f"signal {signal.id!r} of run {stored.row.id} was sent before; the first value counts")

@@ -71,12 +71,17 @@ class Extras:
         self._tracing = tracing
         self._span: RunSpan | None = None
         self._over: deque[tuple[AttemptSpan, BaseException | None, bool, float]] = deque()
-        n = len(execution.plan.ids)
-        self.special: bytes | None = None
+        n = len(execution.function_of)
+        self.special: bytearray | None = None
         if isolate or tracing is not None:
-            self.special = b"\1" * n
+            self.special = bytearray(b"\1") * n
         elif cached is not None:
-            self.special = bytes(i in cached.tasks for i in range(n))
+            self.special = bytearray(i in cached.tasks for i in range(n))
+        execution.grew = self._grew
+
+    def _grew(self, i: int, count: int) -> None:
+        if self.special is not None:
+            self.special += bytes([self.special[i]]) * count
 
     def run_begins(self) -> None:
         """Begin the run's trace, as a part of what the caller traces."""
@@ -102,13 +107,13 @@ class Extras:
             travels: it runs in another process, which copies its arguments anyway.
         """
         execution = self._execution
-        prepared = Prepared(i, *arguments(execution.plan.recipes[i], execution.slots))
+        prepared = Prepared(i, *arguments(execution.recipes[i], execution.slots))
         if self._tracing is not None and self._span is not None:
             self._end_spans()
             worker = execution.workers[execution.worker[i]]
             prepared.span = self._tracing.attempt(self._span, attempt.task, attempt.number, worker=worker)
         try:
-            if self._cached is not None and i in self._cached.tasks:
+            if self._cached is not None and self._cached.wants(i):
                 self._cached.look_up(prepared)
             elif self.isolate and not travels:
                 self.copy_inputs(prepared)
@@ -147,7 +152,7 @@ class Extras:
             self._cached.keep(prepared, known)
         if self.isolate and payload is None:
             if isinstance(known, Unstorable):
-                id = self._execution.plan.ids[prepared.i]
+                id = self._execution.ids[prepared.i]
                 raise SerializationError(
                     f"the result of task {id!r} cannot be copied, as isolate=True asks: {known.why}"
                 )
@@ -188,7 +193,7 @@ class Extras:
         try:
             prepared.args, prepared.kwargs = codec.loads(codec.dumps((prepared.args, prepared.kwargs)))
         except SerializationError as error:
-            id = self._execution.plan.ids[prepared.i]
+            id = self._execution.ids[prepared.i]
             raise SerializationError(
                 f"an input of task {id!r} cannot be copied, as isolate=True asks: {error}"
             ) from error

@@ -5,20 +5,31 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from graflow.core._forms import describe
 from graflow.core.outcome import Outcome
-from graflow.core.run import Events, Run, RunHandle, RunState, TaskRecord
+from graflow.core.run import Events, Run, RunHandle, RunState, TaskRecord, TaskState
+from graflow.core.signal import Signal, check_value
 from graflow.core.task import Task
+from graflow.core.turns import Stop
+from graflow.engine.channels import read
 from graflow.engine.drive import Execution
 from graflow.engine.events import Event
+from graflow.engine.rules import STATES
+from graflow.engine.shapes import check_waits, sent_before
 from graflow.engine.verdict import run_error
-from graflow.errors import RunFailedError, StoreError, UnknownTaskError
+from graflow.errors import RunFailedError, SignalError, StoreError, UnknownTaskError
 from graflow.runners._workers import Crew
 
 if TYPE_CHECKING:
     import asyncio
+
+    from graflow.core.channel import Channel
+    from graflow.core.map_task import MapTask
+    from graflow.engine.channels import Channels
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -73,6 +84,29 @@ class LocalHandle(RunHandle[R]):
         """Start nothing more; see `RunHandle.cancel`. Async tasks under way are cancelled."""
         self._execution.cancel(reason)
 
+    def send(self, signal: Signal[T], value: T) -> None:
+        """Send a signal; see `RunHandle.send`."""
+        execution = self._execution
+        checked = check_value(signal, value)
+        own = execution.plan.workflow.tasks.get(signal.id)
+        if isinstance(own, Signal) and own.fn is not signal.fn:
+            raise SignalError(
+                f"signal {signal.id!r} of workflow {execution.plan.name!r} takes {describe(own.type)}, and the one "
+                f"that was sent takes {describe(signal.type)}; use one signal for both"
+            )
+        i = self._run._index(signal)
+        journal = execution.journal
+        with execution.lock:
+            check_waits(execution, i)
+        if journal is not None and not journal.arrives(i, checked):  # before anybody reads it: it must not be lost
+            raise sent_before(execution, i)
+        if not execution.arrive(i, checked) and journal is None:
+            raise sent_before(execution, i)
+
+    def channel(self, channel: Channel[T]) -> T:
+        """The value of a channel now; see `RunHandle.channel`."""
+        return read(self._execution.channels, channel)
+
     def events(self) -> LocalEvents:
         """What happens, from the start of the run to its end."""
         return LocalEvents(self._execution)
@@ -91,6 +125,19 @@ class LocalHandle(RunHandle[R]):
         _when_done(self._execution, loop, tell)
         yield from ended
         return self.wait()
+
+    def join_run_around(self) -> None:
+        """Before the start: be a part of the run in whose body this one is made, if it is made in one."""
+        around = self._execution.around
+        if around is not None:
+            self._execution.hands_up = True
+            self._execution.channels = cast("Channels", around.channels)  # nobody keeps them but the run around
+
+    def handed_up(self) -> Any:
+        """The value of a run that has ended; or, for the run around it, how that is to go on, or that it is to stop."""
+        value = self.wait().value
+        is_stop = self._execution.hands_up and self._execution.machine.stopped_by is not None
+        return Stop(value) if is_stop else value
 
     def go(self) -> None:
         """Begin the run, and leave it to threads of its own."""
@@ -181,7 +228,8 @@ class LocalRun(Run[R], Generic[R]):
     @property
     def value(self) -> R:
         """The result of the task that the workflow returns; see `Run.value`."""
-        i = self._execution.plan.returns
+        stopped_by = self._execution.machine.stopped_by
+        i = self._execution.plan.returns if stopped_by is None else stopped_by
         return self._execution.result(i) if i is not None else None  # type: ignore[return-value]  # no tasks at all
 
     @property
@@ -199,9 +247,24 @@ class LocalRun(Run[R], Generic[R]):
         """The result of one task; see `Run.__getitem__`."""
         return self._execution.result(self._index(task))
 
-    def outcome(self, task: Task[..., T]) -> Outcome[T]:
-        """How one task ended, as a value."""
+    @overload
+    def outcome(self, task: MapTask[T]) -> list[Outcome[T]]: ...  # type: ignore[overload-overlap]  # the narrower first
+    @overload
+    def outcome(self, task: Task[..., T]) -> Outcome[T]: ...
+    def outcome(self, task: Any) -> Any:
+        """How one task ended, as a value; of a map, a list of how its items did."""
         return self._execution.outcome(self._index(task))
+
+    def items(self, task: MapTask[Any] | str) -> Sequence[TaskRecord]:
+        """What happened to each item of a map; see `Run.items`."""
+        i = self._index(task)
+        if i not in self._execution.plan.maps:
+            raise UnknownTaskError(f"task {self._execution.ids[i]!r} is no map, so it has no items")
+        return ItemRecords(self._execution, i)
+
+    def channel(self, channel: Channel[T]) -> T:
+        """The value of a channel; see `Run.channel`."""
+        return read(self._execution.channels, channel)
 
     def raise_for_failure(self) -> None:
         """Raise if the run did not succeed."""
@@ -224,6 +287,41 @@ class LocalRun(Run[R], Generic[R]):
 
     def __repr__(self) -> str:
         return f"<run {self.id} of {self._execution.plan.name!r}: {self.state}>"
+
+
+class ItemRecords(Sequence[TaskRecord]):
+    """The records of the items of a map, each made when it is asked for."""
+
+    def __init__(self, execution: Execution, i: int) -> None:
+        self._execution = execution
+        self._items = execution.machine.items.of.get(i, range(0))
+
+    @overload
+    def __getitem__(self, k: int) -> TaskRecord: ...
+    @overload
+    def __getitem__(self, k: slice) -> list[TaskRecord]: ...
+    def __getitem__(self, k: int | slice) -> TaskRecord | list[TaskRecord]:
+        if isinstance(k, slice):
+            return [self._execution.record(j) for j in self._items[k]]
+        return self._execution.record(self._items[k])
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def counts(self) -> dict[TaskState, int]:
+        """How many items stand where, of the states in which any do; makes no record."""
+        items, states = self._items, self._execution.machine.states
+        found = Counter(states[items.start : items.stop])
+        return {STATES[state]: found[state] for state in sorted(found)}
+
+    def those(self, state: TaskState) -> Iterator[TaskRecord]:
+        """The records of the items in a state, each made as it is reached."""
+        execution, states = self._execution, self._execution.machine.states
+        number = STATES.index(state)
+        return (execution.record(j) for j in self._items if states[j] == number)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} items>"
 
 
 class Records(Mapping[str, TaskRecord]):

@@ -8,39 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graflow.core._code import holds
 from graflow.core.block import Block, BlockHandle
+from graflow.core.turns import Turn
 from graflow.engine import codec
 from graflow.engine.attempt import arguments as arguments_of
 from graflow.engine.attempt import noted
 from graflow.engine.context import LocalAttempt
-from graflow.engine.logs import LogLine
+from graflow.engine.rules import SUCCEEDED
+from graflow.engine.shapes import commit_turn
 from graflow.errors import SerializationError, WorkerLostError
 from graflow.runners import _child
 from graflow.runners._child import (
-    AMOUNTS,
     CANCEL,
-    DROPPED,
     ERROR,
-    LINE,
-    NO_TOTAL,
-    PROGRESS,
     RESULT,
     Order,
     read_message,
     write_message,
 )
-from graflow.runners._workers import Lane
+from graflow.runners._lanes import Lane
+from graflow.runners._requests import hear
 
 if TYPE_CHECKING:
     from graflow.runners._extras import Prepared
@@ -85,31 +82,40 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             write_message(self._to_child, "\0".join(sys.path).encode("utf-8", "surrogateescape"))
 
-    def call(self, message: bytes, hear: Callable[[bytes], None]) -> bytes | None:
+    def call(self, message: bytes, hear: Callable[[bytes], bytes | None]) -> bytes | None:
         """Send one attempt and wait for its end; None if the process died.
 
         Args:
             message: the attempt.
-            hear: given what the body says meanwhile.
+            hear: given what the body says meanwhile; what it returns is sent to the body, which waits for it.
         """
         try:
             self._is_cancelled = False
-            if not write_message(self._to_child, message, lambda: self._ready(self._room)):
+            if not self._send(message):
                 return None
-            with self._guard:
-                self._listens = True
-                if self._is_cancelled:
-                    self._write_cancel()
             while True:
                 reply = read_message(self._from_child, lambda: self._ready(self._more))
                 if reply is None or reply[:1] in (RESULT, ERROR):
                     return reply
-                hear(reply)
+                answer = hear(reply)
+                if answer is not None and not self._send(answer):
+                    return None
         except BrokenPipeError:
             return None
         finally:
             with self._guard:
                 self._listens = False
+
+    def _send(self, message: bytes) -> bool:
+        with self._guard:
+            self._listens = False  # no other message may come in the middle of this one
+        if not write_message(self._to_child, message, lambda: self._ready(self._room)):
+            return False
+        with self._guard:
+            self._listens = True
+            if self._is_cancelled:
+                self._write_cancel()
+        return True
 
     def cancel(self) -> None:
         """Tell the body that runs that its run was called off."""
@@ -176,22 +182,11 @@ def _not_started(id: str, problem: OSError | None) -> WorkerLostError:
     return lost
 
 
-def _hear(attempt: LocalAttempt, said: bytes) -> None:
-    """A body in another process told something about its attempt."""
-    kind, what = said[:1], said[1:]
-    if kind == PROGRESS:
-        done, total = AMOUNTS.unpack(what)
-        attempt.report(done, None if total == NO_TOTAL else total)
-    elif kind == LINE:
-        attempt.keep(LogLine(*pickle.loads(what)))
-    elif kind == DROPPED:
-        attempt.drop(int(what))
-
-
 class ProcessLane(Lane):
     """The workers that own processes."""
 
-    def __init__(self, crew: Crew, number: int, limit: int, tasks: Sequence[int]) -> None:
+    def __init__(self, crew: Crew, number: int, limit: int, functions: Mapping[int, int]) -> None:
+        """Args beside those of `Lane`: the numbers of the functions that run here, each with a task that has it."""
         super().__init__(crew, number, limit)
         plan = crew.execution.plan
         self._blobs: dict[int, bytes] = {}
@@ -199,13 +194,11 @@ class ProcessLane(Lane):
         self._running: dict[int, Child] = {}
         self._guard = threading.Lock()
         self._killed = False
-        for i in tasks:
-            function = plan.function_of[i]
-            if function not in self._blobs:
-                try:
-                    self._blobs[function] = codec.dumps(plan.functions[function])
-                except SerializationError as error:
-                    raise SerializationError(f"task {plan.ids[i]!r} cannot run in a process: {error}") from error
+        for function, i in functions.items():
+            try:
+                self._blobs[function] = codec.dumps(plan.functions[function])
+            except SerializationError as error:
+                raise SerializationError(f"task {plan.ids[i]!r} cannot run in a process: {error}") from error
         # Through a captured block the body may read any direct upstream, so those results travel with the attempt. A
         # block that is captured by value became a handle; one that is found in the function's module did not travel.
         self._reads_block = {
@@ -235,7 +228,7 @@ class ProcessLane(Lane):
     def work(self, number: int) -> None:
         """Take tasks and send them to the process of this worker, until the run ends."""
         execution = self.crew.execution
-        machine, lock, plan = execution.machine, execution.lock, execution.plan
+        machine, lock = execution.machine, execution.lock
         child: Child | None = None
         worker = 0
         lock.acquire()
@@ -277,7 +270,7 @@ class ProcessLane(Lane):
                 lock.release()
                 try:
                     if child is None:
-                        end = _Ended(None, _not_started(plan.ids[i], problem), alive=False)
+                        end = _Ended(None, _not_started(execution.ids[i], problem), alive=False)
                     else:
                         end = self._attempt(child, attempt)
                 finally:
@@ -287,7 +280,9 @@ class ProcessLane(Lane):
                 if not end.alive:
                     child = None
                 attempt.hand_over()
-                if end.error is None:
+                if isinstance(end.value, Turn):
+                    commit_turn(execution, i, attempt.number, end.value, execution.clock.now())
+                elif end.error is None:
                     source = end.prepared.source if end.prepared is not None else None
                     execution.commit(i, attempt.number, end.value, execution.clock.now(), end.payload, source)
                 else:
@@ -317,8 +312,7 @@ class ProcessLane(Lane):
 
     def _attempt(self, child: Child, attempt: LocalAttempt) -> _Ended:
         execution, extras, i = self.crew.execution, self.crew.extras, attempt.index
-        plan = execution.plan
-        id, number = plan.ids[i], plan.function_of[i]
+        id, number = execution.ids[i], execution.function_of[i]
         prepared: Prepared | None = None
         try:
             if extras.special is not None and extras.special[i]:
@@ -327,15 +321,15 @@ class ProcessLane(Lane):
                     return _Ended(prepared.value, None, payload=prepared.payload, prepared=prepared)
                 inputs = self._payload(id, (list(prepared.args), prepared.kwargs))
             else:
-                args, kwargs = arguments_of(plan.recipes[i], execution.slots)
+                args, kwargs = arguments_of(execution.recipes[i], execution.slots)
                 inputs = self._payload(id, (list(args), kwargs))
             message = codec.dumps(
                 Order(
-                    None if child.knows_run else (execution.id, plan.name, execution.journal is not None),
+                    None if child.knows_run else (execution.id, execution.plan.name, execution.journal is not None),
                     id,
                     attempt.number,
                     number,
-                    None if number in child.has else self._blobs[number],
+                    None if number in child.has else self._blob(number),
                     inputs,
                     self._upstream(child, i) if number in self._reads_block or _HANDLE in inputs else None,
                     extras.carrier(prepared) if prepared is not None else None,
@@ -343,30 +337,41 @@ class ProcessLane(Lane):
             )
         except Exception as raised:  # noqa: BLE001  # resolving an input may raise anything
             return _Ended(None, noted(raised, id), prepared=prepared)
-        reply = child.call(message, lambda said: _hear(attempt, said))
+        reply = child.call(message, lambda said: hear(attempt, said))
         if reply is None:
             how = self._let_go(child)
             return _Ended(None, self._lost(id, child.pid, how), alive=False, prepared=prepared)
         child.knows_run = True
-        child.has.add(number)
+        if reply[:1] == RESULT:  # else it may be the function itself that could not be loaded
+            child.has.add(number)
         try:
             if reply[:1] == ERROR:
                 return _Ended(None, codec.load_exception(reply[1:]), prepared=prepared)
             payload: Any = reply[1:]
             value = codec.loads(payload)
-            if prepared is not None:
+            if prepared is not None and not isinstance(value, Turn):
                 value, payload = extras.finish(prepared, value, payload)
             return _Ended(value, None, payload=payload, prepared=prepared)
         except SerializationError as raised:
             return _Ended(None, noted(raised, id), prepared=prepared)
 
+    def _blob(self, number: int) -> bytes:
+        """A function as bytes; of one that a task goes on with, made when it is met."""
+        blob = self._blobs.get(number)
+        if blob is None:
+            blob = self._blobs[number] = codec.dumps(self.crew.execution.functions[number])
+        return blob
+
     def _upstream(self, child: Child, i: int) -> bytes:
         """The results that the body may read through a block, and once for each process all ids, for its messages."""
-        plan = self.crew.execution.plan
-        results = {plan.ids[u]: self.crew.execution.result(u) for u in plan.workflow._structure.task_upstream(i)}
+        plan, owner = self.crew.execution.plan, self.crew.execution.owner(i)
+        execution = self.crew.execution
+        states = execution.machine.states  # of the others a body may take the outcome
+        upstream = [u for u in plan.workflow._structure.task_upstream(owner) if states[u] == SUCCEEDED]
+        results = {plan.ids[u]: execution.result(u) for u in upstream}
         known = None if child.knows_ids else frozenset(plan.ids)
         child.knows_ids = True
-        return self._payload(plan.ids[i], (results, known))
+        return self._payload(plan.ids[owner], (results, known))
 
     def _payload(self, id: str, inputs: tuple[Any, ...]) -> bytes:
         try:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from graflow.core.outcome import Ok
-from graflow.core.run import AttemptRecord, TaskState
-from graflow.engine import codec
+from graflow.core.run import TaskState
 from graflow.engine.ledger import Stored
+from graflow.engine.rebuild import rebuild
 from graflow.engine.rules import CANCELLED, FAILED, SKIPPED, STATES, SUCCEEDED
-from graflow.errors import RemoteError, ResultUnavailableError
+from graflow.engine.shapes import STOPPED
+from graflow.errors import RemoteError
+from graflow.runners import _restore_items as _items
 from graflow.runners._durable import Remainder, known_value
+from graflow.runners._restore_items import LOST, error_of, loader, record_of, set_times
 from graflow.stores.store import AttemptRow
 
 if TYPE_CHECKING:
     from graflow.engine.drive import Execution
     from graflow.stores.store import Claim, Store, StoredRun
-
-#: The note of an attempt that was under way when its process ended.
-LOST = "its process ended before it did"
 
 
 def go_on(execution: Execution, store: Store, claim: Claim, rest: Remainder) -> list[AttemptRow]:
@@ -56,18 +54,34 @@ def go_on(execution: Execution, store: Store, claim: Claim, rest: Remainder) -> 
         if not rows:
             continue
         if runs[i]:
-            execution.past[i] = [_record(row) for row in rows]
+            execution.past[i] = [record_of(row) for row in rows]
             machine.counted(i, rows[-1].attempt)
+            if i in plan.signals and (seconds := plan.policies[i].timeout if i in plan.policies else None) is not None:
+                # Somebody is given that long, however often the run is stopped meanwhile.
+                machine.limit_time(i, max(0.0, (rows[0].started or 0.0) + seconds - execution.clock.wall()))
             continue
-        execution.past[i] = [_record(row) for row in rows[:-1]]
+        execution.past[i] = [record_of(row) for row in rows[:-1]]
         machine.known(i, rows[-1].attempt)
         execution.sources[i] = "resumed"
-        _set_times(execution, i, rows[-1])
+        set_times(execution, i, rows[-1])
         place = rest.places[i]
-        value = values[i] if i in values else Stored(_loader(store, claim.run_id, place, plan.ids[i]))
+        value = values[i] if i in values else Stored(loader(store, claim.run_id, place, plan.ids[i]))
         execution.slots[i] = value
         if i in plan.outcome_slots and i in values:
-            execution.slots[plan.outcome_slots[i]] = Ok(value)
+            execution.slots[plan.outcome_slots[i]] = execution.success(i, value)
+    for i, items in rest.items.items():
+        # What comes from a source that runs again may be something else, or in another order.
+        same_source = not any(runs[u] for u in plan.upstream[i] if u < n)
+        if runs[i]:
+            anew = i in rest.touched or not same_source
+            corrections += _items.take_over(execution, i, items, store, claim.run_id, anew=anew)
+        else:
+            _items.read_back(execution, i, items, store, claim.run_id, rest.places[i])
+    _open_empty(execution, rest)
+    for id, payload in store.signals(claim.run_id).items():
+        if (i := plan.index.get(id, -1)) in plan.signals and runs[i]:
+            execution.arrived[i] = rebuild(payload)
+    execution.channels.restore(store.channels(claim.run_id))
     return corrections
 
 
@@ -84,22 +98,33 @@ def read_back(execution: Execution, store: Store, stored: StoredRun, rest: Remai
         machine.states[i] = number if number in (SUCCEEDED, FAILED, SKIPPED) else CANCELLED
         machine.open -= 1
         last = rows[-1] if rows and rows[-1].state == state else None
-        execution.past[i] = [_record(row) for row in rows if row is not last]
+        execution.past[i] = [record_of(row) for row in rows if row is not last]
         if rows:
             machine.attempts[i] = rows[-1].attempt
         note = next((row.note for row in reversed(all_rows) if row.note), None)
         if note is not None:
             execution.notes[i] = note
         if last is not None:
-            _set_times(execution, i, last)
+            set_times(execution, i, last)
         elif all_rows and not all_rows[0].attempt:  # it ended without an attempt
             execution.ended[i] = (all_rows[0].started or stored.row.ended or stored.row.created) - execution.epoch
         if number == SUCCEEDED:
-            execution.slots[i] = Stored(_loader(store, stored.row.id, rest.places[i], plan.ids[i]))
+            execution.slots[i] = Stored(loader(store, stored.row.id, rest.places[i], plan.ids[i]))
         elif number == FAILED:
-            assert last is not None
-            execution.errors[i] = _error(last) or RemoteError("unknown", "the store has no error")
+            failed = last if last is not None else all_rows[0]  # without an attempt, for its flag was none
+            execution.errors[i] = error_of(failed) or RemoteError("unknown", "the store has no error")
             machine.failed.append(i)
+        if note == STOPPED and number == SUCCEEDED:
+            machine.stopped_by = i
+    for i, items in sorted(rest.items.items()):
+        _items.read_back(execution, i, items, store, stored.row.id, rest.places[i])
+    _open_empty(execution, rest)
+    execution.channels.restore(store.channels(stored.row.id))
+    for gate, decider in execution.deciders.items():
+        members = plan.upstream[gate]
+        succeeded = [u for u in members if machine.states[u] == SUCCEEDED]
+        opened = decider.decide(succeeded, [u for u in members if u not in succeeded])
+        machine.states[gate] = SUCCEEDED if opened else SKIPPED
     _find_causes(execution)
     row = stored.row
     machine.closed = True
@@ -110,6 +135,14 @@ def read_back(execution: Execution, store: Store, stored: StoredRun, rest: Remai
     called_off = [execution.ended[i] for i in range(len(plan.ids)) if machine.states[i] == CANCELLED]
     execution.closed_at = min(called_off, default=execution.finished_at)
     execution.done.set()
+
+
+def _open_empty(execution: Execution, rest: Remainder) -> None:
+    """Maps that succeeded and have no items, of which the store says nothing, had none."""
+    machine = execution.machine
+    for i in sorted(execution.plan.maps):
+        if i not in rest.items and machine.states[i] == SUCCEEDED:
+            machine.items.open(i, 0)
 
 
 def _find_causes(execution: Execution) -> None:
@@ -135,32 +168,3 @@ def _readers(execution: Execution, i: int) -> list[int]:
     for d in plan.downstream[i]:
         found.extend((d,) if d < n else plan.downstream[d])
     return found
-
-
-def _set_times(execution: Execution, i: int, row: AttemptRow) -> None:
-    started = (row.started or 0.0) - execution.epoch
-    execution.started[i] = started
-    execution.ended[i] = started + (row.seconds or 0.0)
-    execution.workers.append(row.worker or "")
-    execution.worker[i] = len(execution.workers) - 1
-
-
-def _record(row: AttemptRow) -> AttemptRecord:
-    state = TaskState(row.state)
-    if state is TaskState.RUNNING:
-        state = TaskState.CANCELLED
-    return AttemptRecord(row.attempt, state, row.started or 0.0, row.seconds, row.worker, _error(row))
-
-
-def _error(row: AttemptRow) -> BaseException | None:
-    return None if row.error is None else codec.load_exception(row.error)
-
-
-def _loader(store: Store, run_id: str, place: int, id: str) -> Callable[[], Any]:
-    def load() -> Any:
-        usable, value, why = known_value(store, run_id, place)
-        if not usable:
-            raise ResultUnavailableError(f"the result of task {id!r} cannot be had: {why}")
-        return value
-
-    return load

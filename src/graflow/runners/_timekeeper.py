@@ -47,5 +47,5 @@ class Timekeeper:
                 self._crew.spread(None)
 
     def _is_busy(self) -> bool:
-        machine = self._execution.machine
-        return bool(machine.running()) or any(machine.ready)
+        machine, signals = self._execution.machine, self._execution.plan.signals
+        return any(i not in signals for i in machine.running()) or any(machine.ready)

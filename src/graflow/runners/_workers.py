@@ -12,13 +12,17 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.core._attempt import ATTEMPT
+from graflow.core._recipes import Recipe
 from graflow.core._recording import RECORDER
-from graflow.core.plan import Recipe
-from graflow.engine.attempt import SPECIAL, noted, result_error
+from graflow.core.turns import Turn
+from graflow.engine.attempt import SPECIAL, TURNS, noted, result_error
 from graflow.engine.context import LocalAttempt
 from graflow.engine.drive import Execution
 from graflow.engine.payload import payload_of
+from graflow.engine.rules import SIGNALS
+from graflow.engine.shapes import commit_turn
 from graflow.errors import InternalError
+from graflow.runners._lanes import ASYNC, INLINE, PROCESSES, THREADS, Lane
 from graflow.runners._timekeeper import Timekeeper
 
 if TYPE_CHECKING:
@@ -26,11 +30,8 @@ if TYPE_CHECKING:
     from graflow.runners._extras import Extras, Prepared
     from graflow.runners._processes import ProcessLane
 
-INLINE: Final = 0
-THREADS: Final = 1
-PROCESSES: Final = 2
-ASYNC: Final = 3
-
+#: More than any runner has workers.
+_MANY: Final = 1 << 30
 #: How often a crew that ends waits for a worker thread before it lets go of it, in seconds.
 _JOIN_SECONDS: Final = 5.0
 
@@ -42,66 +43,6 @@ def owned(lock: Any) -> bool:
     interrupt that is the only thing that matters.
     """
     return bool(lock._is_owned())
-
-
-class Lane:
-    """The workers of one kind: those that wait, and how many there may be. Guarded by the execution's lock."""
-
-    def __init__(self, crew: Crew, number: int, limit: int) -> None:
-        self.number = number
-        self.crew = crew
-        self.limit = limit
-        self.ready = crew.execution.machine.ready[number]
-        self.condition = threading.Condition(crew.execution.lock)
-        self.idle = 0
-        self.workers = 0
-        self.begun = 0
-        self.abandoned: set[int] = set()
-
-    def spread(self, keep: int) -> None:
-        """Wake or start workers for the ready tasks, of which the caller takes ``keep`` itself. With the lock held."""
-        work = len(self.ready) - keep
-        if work <= 0:
-            return
-        if self.idle:
-            woken = min(work, self.idle)
-            self.condition.notify(woken)
-            # Counted as busy from now on, so that the next commit does not wake them again.
-            self.idle -= woken
-            work -= woken
-        while work > 0 and self.workers < self.limit:
-            self.workers += 1
-            self.begun += 1
-            work -= 1
-            try:
-                self.crew.start_thread(self, self.begun)
-            except RuntimeError:  # the system has no more threads to give: go on with those that are there
-                self.workers -= 1
-                if not self.workers:
-                    raise
-                return
-
-    def wait(self) -> None:
-        """Sleep until there is work or the run ends. With the lock held."""
-        self.idle += 1
-        self.condition.wait()
-
-    def wake_all(self) -> None:
-        """Have every worker look again. With the lock held."""
-        self.idle = 0
-        self.condition.notify_all()
-
-    def work(self, number: int) -> None:
-        """What a worker of this lane does until the run ends."""
-        self.crew.work_here(self, self.crew.execution.add_worker(f"thread-{number}"))
-
-    def abandon(self, worker: int) -> None:
-        """Count on a worker no more: its body does not end, and nobody can end a thread. With the lock held.
-
-        It leaves when it comes back, and another takes its place.
-        """
-        self.abandoned.add(worker)
-        self.workers -= 1
 
 
 class Crew:
@@ -122,8 +63,9 @@ class Crew:
         self.asynchronous: AsyncLane | None = None
         self.adopted: set[tuple[int, int]] = set()
         self._async_guard = threading.Lock()
-        self._lane_of = lanes
-        counts = [lanes.count(number) for number in range(4)]
+        # Of the items of maps nobody knows how many there will be.
+        item_lanes = set(execution.item_lanes.values())
+        counts = [lanes.count(number) + (_MANY if number in item_lanes else 0) for number in range(4)]
         self.lanes: list[Lane] = []
         self.inline = Lane(self, INLINE, 0) if counts[INLINE] else None
         if self.inline is not None:
@@ -133,26 +75,40 @@ class Crew:
         if counts[PROCESSES]:
             from graflow.runners._processes import ProcessLane
 
-            used = [i for i, lane in enumerate(lanes) if lane == PROCESSES]
+            plan = execution.plan
+            used = {plan.function_of[i]: i for i, lane in enumerate(lanes) if lane == PROCESSES}
+            used |= {plan.maps[i].function: i for i, lane in execution.item_lanes.items() if lane == PROCESSES}
             self.processes = ProcessLane(self, PROCESSES, min(max_processes, counts[PROCESSES]), used)
             self.lanes.append(self.processes)
-        self._has_async = bool(counts[ASYNC])
+        self._has_async = bool(counts[ASYNC]) or ASYNC in item_lanes
         self.timekeeper: Timekeeper | None = None
         if execution.options.timeout is not None or any(
             policy.timeout is not None or policy.retry is not None for policy in execution.plan.policies.values()
         ):
             self.timekeeper = Timekeeper(self)
         execution.overrun = self._overrun
+        execution.drop = self.give_up
+        execution.wake = lambda: self.spread(None)
+        execution.keep_time = self._keep_time
+        execution.awaits = lambda i: execution.machine.lane_of(i) == ASYNC
         execution.on_end(self._wake_everybody)
 
     def start(self) -> None:
         """Make the roots ready and give them to workers."""
         if self._has_async:
             self._async_lane()
+        keeps_time = self.timekeeper is not None  # asked first: a task that goes on may begin to, and starts it then
         self.execution.start()
         with self.execution.lock:
             self.spread(None)
-        if self.timekeeper is not None:
+        if keeps_time:
+            assert self.timekeeper is not None
+            self.spawn(self.timekeeper.main, "graflow-time")
+
+    def _keep_time(self) -> None:
+        """Time matters from now on, if it did not: a task went on with one that has a timeout. With the lock held."""
+        if self.timekeeper is None:
+            self.timekeeper = Timekeeper(self)
             self.spawn(self.timekeeper.main, "graflow-time")
 
     def spread(self, own: Lane | AsyncLane | None) -> None:
@@ -167,8 +123,10 @@ class Crew:
     def give_up(self, attempts: Sequence[tuple[int, int]]) -> None:
         """End attempts that count no more, as far as they can be ended. With the lock held."""
         for i, number in attempts:
-            kind = self._lane_of[i]
+            kind = self.execution.machine.lane_of(i)
             worker = self.execution.worker[i]
+            if kind == SIGNALS:
+                continue
             if kind == ASYNC or (i, number) in self.adopted:
                 self._async_lane().abandon(i, number)
             elif kind == PROCESSES:
@@ -185,9 +143,9 @@ class Crew:
         """What becomes of an attempt that took too long, for its error."""
         if (i, self.execution.machine.attempts[i]) in self.adopted:
             return ""
-        if self._lane_of[i] == THREADS:
+        if self.execution.machine.lane_of(i) == THREADS:
             return "; its thread goes on, because nobody can end a thread: executor='processes' can be ended"
-        if self._lane_of[i] == INLINE:
+        if self.execution.machine.lane_of(i) == INLINE:
             return "; it held up the run until it came back, because it ran inline"
         return ""
 
@@ -245,8 +203,10 @@ class Crew:
         with execution.lock:
             for i in execution.machine.running():
                 number = execution.machine.attempts[i]
-                if self._lane_of[i] == INLINE and (i, number) not in self.adopted:  # nobody is left to run it
-                    execution.commit_failure(i, number, noted(stop, execution.plan.ids[i]), execution.clock.now())
+                if (
+                    self.execution.machine.lane_of(i) == INLINE and (i, number) not in self.adopted
+                ):  # nobody is left to run it
+                    execution.commit_failure(i, number, noted(stop, execution.ids[i]), execution.clock.now())
         execution.cancel("interrupted" if isinstance(stop, KeyboardInterrupt) else f"{type(stop).__name__} struck")
         if self.processes is not None:
             self.processes.kill()
@@ -288,12 +248,13 @@ class Crew:
         One loop without helper functions: for tasks of a microsecond, each call here is a tenth of the cost.
         """
         execution, extras = self.execution, self.extras
-        machine, lock, plan, slots = execution.machine, execution.lock, execution.plan, execution.slots
-        functions: Sequence[Callable[..., Any]] = plan.functions
-        function_of, recipes, special = plan.function_of, plan.recipes, extras.special
+        machine, lock, slots = execution.machine, execution.lock, execution.slots
+        functions: Sequence[Callable[..., Any]] = execution.functions
+        function_of, recipes, special = execution.function_of, execution.recipes, extras.special
         started, worker_of, ready, number = execution.started, execution.worker, lane.ready, lane.number
-        alone = self.lanes == [lane] and self.timekeeper is None
+        alone = self.lanes == [lane]
         attempt, clock, journal = LocalAttempt(execution), execution.clock.now, execution.journal
+        around = execution.around
         begun = journal.begun if journal is not None else None
         abandoned = lane.abandoned
         self.thread_of[worker] = threading.current_thread()
@@ -303,7 +264,7 @@ class Crew:
         value: Any = None
         args: Any = None
         kwargs: Any = None
-        error: BaseException | None = None
+        error: BaseException | Turn | None = None
         payload: Any = None
         prepared: Prepared | None = None
         lock.acquire()
@@ -316,6 +277,9 @@ class Crew:
                     lane.wait()
                     now = clock()
                     continue
+                if around is not None and around.cancelled:
+                    execution.cancel("the run around it was called off")
+                    continue
                 i = machine.take(number, now)
                 attempt.index = i
                 attempt.number = this = machine.attempts[i]
@@ -325,7 +289,7 @@ class Crew:
                     begun.append((i, this))
                 if execution.watched:
                     execution.announce(i)
-                if not alone and self.timekeeper is not None:
+                if self.timekeeper is not None:
                     self.timekeeper.look()
                 lock.release()
                 try:
@@ -345,7 +309,10 @@ class Crew:
                     else:
                         value = function(*[slots[slot] for slot in recipe])
                     if type(value) in SPECIAL:
-                        error = result_error(plan.ids[i], value)
+                        if type(value) in TURNS:
+                            error, value = value, None
+                        else:
+                            error = result_error(execution.ids[i], value)
                         if error is None:
                             self.adopt(i, this, value, prepared)
                             value = prepared = None
@@ -356,12 +323,12 @@ class Crew:
                                 return
                             now = clock()
                             continue
-                    if prepared is not None:
+                    if prepared is not None and error is None:
                         value, payload = extras.finish(prepared, value)
                     elif begun is not None:
                         payload = payload_of(value)
                 except BaseException as raised:  # noqa: BLE001  # the body of a task may raise anything
-                    error = noted(raised, plan.ids[i])
+                    error = noted(raised, execution.ids[i])
                 lock.acquire()
                 now = clock()  # with the lock held, so that the times of all workers are in the order of the events
                 if plain and error is None:
@@ -372,6 +339,9 @@ class Crew:
                     if error is None:
                         source = prepared.source if prepared is not None else None
                         execution.commit(i, this, value, now, payload, source)
+                    elif isinstance(error, Turn):
+                        commit_turn(execution, i, this, error, now)
+                        error = None
                     else:
                         execution.commit_failure(i, this, error, now)
                     if prepared is not None:
@@ -383,7 +353,7 @@ class Crew:
                 value = args = kwargs = None
                 if abandoned and worker in abandoned:
                     return
-                if not alone or self.asynchronous is not None:
+                if not alone or self.asynchronous is not None or self.timekeeper is not None:
                     self.spread(lane)
                 elif len(ready) > 1 and (lane.idle or lane.workers < lane.limit):
                     lane.spread(1)
@@ -391,4 +361,4 @@ class Crew:
             if owned(lock):
                 lock.release()
             # This frame lives as long as an exception that a body raised; what it knows of the run must not.
-            del execution, machine, slots, plan, recipes, attempt, extras, journal
+            del around, execution, machine, slots, recipes, function_of, functions, attempt, extras, journal

@@ -15,13 +15,16 @@ from graflow.core.workflow import Workflow
 from graflow.engine.clock import Clock
 from graflow.engine.drive import Execution
 from graflow.engine.ledger import Keep
+from graflow.engine.rules import SIGNALS
 from graflow.engine.tracing import tracer
 from graflow.errors import ConfigurationError
 from graflow.runners._extras import Extras
 from graflow.runners._handle import LocalHandle
-from graflow.runners._workers import ASYNC, INLINE, PROCESSES, THREADS, Crew
+from graflow.runners._lanes import ASYNC, INLINE, PROCESSES, THREADS
+from graflow.runners._workers import Crew
 
 if TYPE_CHECKING:
+    from graflow.core.signal import Signal
     from graflow.runners._cached import Cached
     from graflow.stores.store import Claim, RunRow, Store, StoredRun
 
@@ -135,6 +138,24 @@ class LocalRunner(Runner):
             execution.give(i, value)
         return LocalHandle(execution, crew, options.check)
 
+    def send(self, run_id: str, signal: Signal[T], value: T) -> None:
+        """Send a signal to a run in this runner's store, whichever process runs it, or none.
+
+        Args:
+            run_id: the run, by its id or an unambiguous start of it.
+            signal: the task that waits, or will wait; a process that runs it looks twice a second.
+            value: its result; checked against the signal's type.
+
+        Raises:
+            SignalError: a value of another type, a second one, or the run has succeeded.
+            StoreError: there is no such run, or the store cannot be read or written.
+            UnknownTaskError: the run's workflow has no task of that id.
+            ConfigurationError: this runner keeps no runs.
+        """
+        from graflow.runners import _durable
+
+        _durable.send(self._need_store("send()"), run_id, signal, value)
+
     def begin_again(
         self, run_id: str, workflow: Workflow[Any, Any] | None, *, changed: Changed, check: bool
     ) -> LocalHandle[Any]:
@@ -232,7 +253,7 @@ class LocalRunner(Runner):
     def _crew(self, workflow: Workflow[Any, Any], inputs: Any, options: RunOptions) -> tuple[Execution, Crew]:
         plan = workflow.compile()
         lanes = self._lanes(plan)
-        execution = Execution(plan, inputs, lanes, self.keep, options, self.clock)
+        execution = Execution(plan, inputs, lanes, self.keep, options, self.clock, self._item_lanes(plan))
         execution.isolates = self.isolate
         extras = Extras(execution, cached=self._cached(execution), isolate=self.isolate, tracing=tracer())
         processors = os.cpu_count() or 1
@@ -271,14 +292,25 @@ class LocalRunner(Runner):
 
     def _lanes(self, plan: Plan) -> bytes:
         lanes = bytearray([_LANES[self.executor]]) * len(plan.ids)
-        if any(plan.is_async):
+        if any(plan.is_async) or plan.policies:
             for i, number in enumerate(plan.function_of):
-                if plan.is_async[number]:
-                    lanes[i] = ASYNC
-        for i, policy in plan.policies.items():
-            if policy.executor == "processes" or (policy.executor is not None and lanes[i] != ASYNC):
-                lanes[i] = _LANES[policy.executor]
+                lanes[i] = self._lane(plan, i, number)
+        # What a map is mapped over is found out here, wherever its items run.
+        for i in plan.maps:
+            lanes[i] = INLINE if self.executor == "inline" else THREADS
+        for i in plan.signals:
+            lanes[i] = SIGNALS
         return bytes(lanes)
+
+    def _item_lanes(self, plan: Plan) -> dict[int, int]:
+        return {i: self._lane(plan, i, how.function) for i, how in plan.maps.items()}
+
+    def _lane(self, plan: Plan, i: int, function: int) -> int:
+        policy = plan.policies.get(i)
+        executor = policy.executor if policy is not None else None
+        if plan.is_async[function] and executor != "processes":
+            return ASYNC
+        return _LANES[executor if executor is not None else self.executor]
 
     def __repr__(self) -> str:
         store = f", store={self.store!r}" if self.store is not None else ""
@@ -306,5 +338,13 @@ def _check_inputs(workflow: Workflow[Any, Any], inputs: Any) -> None:
         raise ConfigurationError(f"workflow {workflow.name!r} takes {model.__name__}, not {inputs!r}")
 
 
+def _run_nested(workflow: Workflow[Any, Any], inputs: Any) -> Any:
+    """Run a workflow that is called as a plain function; inside of an attempt, as a part of the run around it."""
+    handle = LocalRunner(executor="inline").prepare(workflow, inputs)
+    handle.join_run_around()
+    handle.drive()
+    return handle.handed_up()
+
+
 _ports.default_runner = LocalRunner
-_ports.inline_runner = lambda: LocalRunner(executor="inline")
+_ports.run_nested = _run_nested

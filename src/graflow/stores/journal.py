@@ -7,6 +7,7 @@ transaction, so a kill costs at most the work of one window, and a run of ten th
 from __future__ import annotations
 
 import threading
+import time
 from operator import sub
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,11 @@ from graflow.core.run import RunState
 from graflow.engine import codec
 from graflow.engine.attempt import said
 from graflow.engine.payload import Unstorable
+from graflow.engine.rebuild import rebuild
 from graflow.engine.rules import CANCELLED, RETRYING, RUNNING, SKIPPED, STATES, SUCCEEDED
 from graflow.errors import StoreError
 from graflow.stores._haste import haste
-from graflow.stores.store import AttemptRow, LogRow, Successes
+from graflow.stores.store import ITEMS, AttemptRow, LogRow, Successes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +31,15 @@ if TYPE_CHECKING:
 
 #: How long what happened may wait for more to happen.
 WINDOW_SECONDS: Final = 0.005
+#: How often to look whether a signal has arrived.
+HEAR_SECONDS: Final = 0.5
 #: When a run has lasted so long, or failed, its workflow is written down as well; a small one sooner.
 SMALL: Final = 200
 SOON_SECONDS: Final = 0.1
 LONG_SECONDS: Final = 0.5
+
+#: The note of an attempt that went on with another task.
+WENT_ON: Final = "it went on with another task"
 
 _NAMES: Final = tuple(str(state) if number != RETRYING else "failed" for number, state in enumerate(STATES))
 
@@ -80,6 +87,8 @@ class Journal:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._main, name="graflow-journal", daemon=True)
         self._code = code
+        self._hear_at = 0.0
+        self._under_way: list[tuple[int, AttemptRow]] = []
         self._code_thread: threading.Thread | None = None
 
     # ── with the execution's lock held ──────────────────────────────────────────────────────────────────────────
@@ -94,6 +103,17 @@ class Journal:
         """Begin to write."""
         self._execution.on_end(self._notice_end)  # first: Ctrl-C may strike while the thread starts
         self._thread.start()
+
+    def arrives(self, i: int, value: Any) -> bool:
+        """Keep what arrives for a signal; False if something arrived before.
+
+        Raises:
+            SerializationError: the value cannot be stored.
+            StoreError: the store could not be written.
+        """
+        execution = self._execution
+        at = execution.clock.wall()
+        return self._store.put_signal(execution.id, execution.ids[i], codec.dumps(value), at)
 
     def close(self) -> None:
         """Wait until everything is written and the claim on the run is given back.
@@ -120,6 +140,7 @@ class Journal:
             while not (self._end.is_set() or execution.done.is_set()):
                 self._end.wait(WINDOW_SECONDS)
                 self._write()
+                self._hear_signals()
                 if self._code is not None and self._code_thread is None and self._is_worth_its_code():
                     # Not here: pickling ten thousand tasks takes longer than anything may wait to be written.
                     self._code_thread = threading.Thread(target=self._write_code, name="graflow-code", daemon=True)
@@ -137,6 +158,18 @@ class Journal:
             execution.wait()  # as long as bodies run, nobody else may run them
         finally:
             self._store.release(self._claim)
+
+    def _hear_signals(self) -> None:
+        """Look now and then whether another process has sent a signal."""
+        execution = self._execution
+        signals = execution.plan.signals
+        if len(signals) == len(execution.arrived) or time.monotonic() < self._hear_at:
+            return
+        self._hear_at = time.monotonic() + HEAR_SECONDS
+        for id, payload in self._store.signals(execution.id).items():
+            i = execution.plan.index.get(id, -1)
+            if i in signals and i not in execution.arrived:
+                execution.arrive(i, rebuild(payload))
 
     def _is_worth_its_code(self) -> bool:
         """Is the run long enough, or its workflow small enough, to write down what it takes to resume it by its id?"""
@@ -160,6 +193,9 @@ class Journal:
         self._execution.cancel(f"its journal cannot be written: {problem}")
 
     def _write(self) -> None:
+        changed = self._execution.channels.changed()
+        if changed:
+            self._store.put_channels(self._claim, changed)
         logs = self._new_lines()
         if not (self.begun or self.past or logs):
             return
@@ -187,11 +223,32 @@ class Journal:
                 plain.append(ended)
             else:
                 rows.append(self._row(*ended))
-        rows += [
-            AttemptRow(place(i), attempt, "running", books.epoch + at, None, worker, None, None, None, None)
-            for i, attempt, at, worker in under_way
-        ]
+        rows += self._gone_on(past)
+        for i, attempt, at, worker in under_way:
+            row = AttemptRow(place(i), attempt, "running", books.epoch + at, None, worker, None, None, None, None)
+            self._under_way.append((i, row))
+            rows.append(row)
         self._store.write(self._claim, rows, logs, self._columns(plain))
+
+    def _gone_on(self, past: Sequence[Ended]) -> list[AttemptRow]:
+        """What becomes of attempts that were written down as under way, and went on with another task.
+
+        Only of these: a task may go on a million times.
+        """
+        if not self._under_way:
+            return []
+        ended = {entry[:2] for entry in past}
+        left: list[tuple[int, AttemptRow]] = []
+        gone: list[AttemptRow] = []
+        for i, row in self._under_way:
+            if (i, row.attempt) in ended:
+                continue
+            if self._execution.is_current(i, row.attempt):
+                left.append((i, row))
+            else:
+                gone.append(row._replace(state="cancelled", note=WENT_ON))
+        self._under_way = left
+        return gone
 
     def _new_lines(self) -> list[LogRow]:
         """What attempts logged since this was asked last: a kill must not cost the lines of a long attempt."""
@@ -214,7 +271,7 @@ class Journal:
         epoch, workers = books.epoch, books.workers
         tasks, attempts, _, started, ended, worker, results, _ = zip(*plain, strict=True)
         return Successes(
-            tasks if places is None else [places[i] for i in tasks],
+            tasks if places is None and not self._execution.machine.items else list(map(self._place, tasks)),
             attempts,
             [epoch + at for at in started],
             list(map(sub, ended, started)),
@@ -223,7 +280,10 @@ class Journal:
         )
 
     def _place(self, i: int) -> int:
-        return i if self._places is None else self._places[i]
+        if i < len(self._execution.plan.ids):
+            return i if self._places is None else self._places[i]
+        items = self._execution.machine.items
+        return self._place(items.owner(i)) + (items.number(i) + 1) * ITEMS
 
     def _row(
         self,
