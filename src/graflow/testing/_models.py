@@ -10,3 +10,4 @@ class Order(BaseModel, frozen=True):
 
     name: str
     sizes: tuple[int, ...] = (1, 2)
+    gift: bool = False

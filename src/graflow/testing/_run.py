@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from graflow.core._options import OnFailure, options
+from graflow.core.map_task import MapTask
 from graflow.core.outcome import Failed, Ok, Skipped
 from graflow.core.run import Run
+from graflow.core.signal import Signal
 from graflow.core.task import Task
 from graflow.core.workflow import Workflow
-from graflow.errors import ConfigurationError, UnknownTaskError
+from graflow.errors import ConfigurationError, SignalError, UnknownTaskError
 from graflow.runners.local import LocalRunner
 from graflow.stores import MemoryStore
 from graflow.testing._clock import FakeClock
@@ -80,8 +82,9 @@ def run(
         inputs: an instance of the workflow's input model; None if it has none.
         overrides: by task or id, what it gives in place of running: a value, which must fit the annotation of what the
             task returns; ``Ok(value)`` for one that need not, such as a stand-in; ``Failed(error)`` to have every
-            attempt at it raise that. A replaced workflow in the workflow goes with its tasks. All other tasks run,
-            those that come before a replaced one as well.
+            attempt at it raise that. A replaced workflow in the workflow goes with its tasks. A replaced map gives a
+            list, and has no items. All other tasks run, those that come before a replaced one as well. Nobody can send
+            a signal meanwhile, so one without a value here and without a timeout fails.
         runner: another runner than ``LocalRunner("inline", store=MemoryStore(), clock=FakeClock())``.
         check: as for `Runner.run`.
         on_failure: as for `Runner.run`.
@@ -107,14 +110,18 @@ def run(
             case Failed(error=error):
                 errors[id] = error
             case Ok(value=anything):
+                _check_items(workflow, id, anything)
                 values[id] = anything
             case Skipped():
                 raise ConfigurationError(
                     f"overrides[{id!r}]: a task is skipped because another one failed; override that with Failed(...)"
                 )
             case _:
+                _check_items(workflow, id, value)
                 _check_fits(workflow, id, value)
                 values[id] = value
+    if how.timeout is None:
+        errors |= {id: _nobody_sends(id) for id in _endless_signals(workflow) if id not in outcomes}
     changed = _with_errors(_without_inner(workflow, outcomes), errors)
     index = changed.compile().index
     given = {index[id]: value for id, value in values.items() if id in index}
@@ -151,12 +158,38 @@ def _check_fits(workflow: Workflow[Any, Any], id: str, value: Any) -> None:
     from graflow.core._forms import describe
     from graflow.core._subtyping import incompatible
 
-    returned = workflow._structure.tasks[workflow._structure.index[id]]._definition.hints.result
+    task = workflow._structure.tasks[workflow._structure.index[id]]
+    returned = task._definition.hints.result
+    if isinstance(task, MapTask):
+        returned = GenericAlias(list, (returned,))
     if incompatible(_type_of(value), returned):
         raise ConfigurationError(
             f"overrides[{id!r}]: the task returns {describe(returned)}, and this is {describe(_type_of(value))}; give "
             f"a value that fits, or Ok(value) for a stand-in that does as well"
         )
+
+
+def _check_items(workflow: Workflow[Any, Any], id: str, value: Any) -> None:
+    """Refuse what cannot be the result of a map, though the task is one."""
+    task = workflow._structure.tasks[workflow._structure.index[id]]
+    if isinstance(task, MapTask) and not isinstance(value, list):
+        raise ConfigurationError(
+            f"overrides[{id!r}]: the result of a map is a list with one result for each item, not {value!r}"
+        )
+
+
+def _endless_signals(workflow: Workflow[Any, Any]) -> Iterator[str]:
+    """The signals that would be waited for without an end."""
+    for task in workflow._structure.tasks:
+        if isinstance(task, Signal) and (task._policy is None or task._policy.timeout is None):
+            yield task.id
+
+
+def _nobody_sends(id: str) -> SignalError:
+    return SignalError(
+        f"signal {id!r} waits for a value, which nobody sends while graflow.testing.run lasts; give it one: "
+        f"overrides={{{id!r}: ...}}"
+    )
 
 
 def _type_of(value: Any, depth: int = 0) -> Any:
@@ -228,5 +261,6 @@ def _with_errors(workflow: Workflow[Any, Any], errors: Mapping[str, BaseExceptio
         plan.functions.append(_Raises(error))
         plan.is_async.append(False)
         plan.recipes[i] = ()
+        plan.signals -= {i}  # it fails by itself, and not because nothing arrives
     object.__setattr__(copy, "_plan", plan)
     return copy

@@ -45,8 +45,17 @@ class Contract(ABC):
     keeps_runs: ClassVar[Flag] = True
     """It has a store: runs have names, can be resumed, and results can be cached."""
 
+    takes_signals: ClassVar[Flag] = True
+    """Values from outside reach a run while it lasts."""
+
+    shares_channels: ClassVar[Flag] = True
+    """Tasks of a run share typed state."""
+
     most_tasks: ClassVar[int] = 10_000
     """How many tasks the largest workflow of the contract has."""
+
+    most_items: ClassVar[int] = 1_000
+    """How many items the largest map of the contract has."""
 
     @abstractmethod
     def make_runner(self, folder: Path) -> Runner:
