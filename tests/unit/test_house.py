@@ -82,7 +82,7 @@ FENCES = table("| package | only in |")
 
 def test_the_tables_are_there_and_every_module_has_its_place() -> None:
     assert ROOMS[0] == "errors"
-    assert ROOMS[-2:] == ["cli", "testing"]
+    assert ROOMS[-3:] == ["cli", "contrib", "testing"]
     assert {"rustworkx", "cloudpickle", "redis", "pytest"} <= FENCES.keys()
     homeless = [
         path.relative_to(PACKAGE).as_posix()
@@ -99,6 +99,22 @@ def test_a_room_imports_only_the_rooms_before_it(path: Path) -> None:
         return
     allowed = {*ROOMS[: ROOMS.index(room) + 1], None}
     wrong = [said(path, found) for found in imports_in(path) if room_of(found.name, ROOMS) not in allowed]
+    assert not wrong
+
+
+def test_contrib_stands_beside_the_other_rooms() -> None:
+    own = [path for path in MODULES if PACKAGE / "contrib" in path.parents]
+    assert own
+    wrong = [
+        said(path, found)
+        for path in MODULES
+        for found in imports_in(path)
+        if (
+            room_of(found.name, ROOMS) not in {"errors", "core", "contrib", None}
+            if path in own
+            else room_of(found.name, ROOMS) == "contrib"
+        )
+    ]
     assert not wrong
 
 
