@@ -1,6 +1,7 @@
 """`graflow check` and `graflow show`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,30 @@ class TestCheck:
         assert (done.code, json.loads(done.out)["errors"][0]["message"]) == (2, "there is no file missing.py")
 
 
+MANY = """
+    @task
+    def score(n: int) -> int:
+        return n
+
+    @task
+    def total(parts: list[int]) -> int:
+        return sum(parts)
+
+    scored = [score(n).named("score_{n:04}") for n in range(1200)]
+    flow = Workflow.builder("flow").add_all(scored).add(total, [one.out for one in scored]).build()
+"""
+LONG = """
+    @task
+    def more(n: int) -> int:
+        return n + 1
+
+    tasks = [more(0).named("more_0")]
+    for k in range(1, 601):
+        tasks.append(more(tasks[-1].out).named(f"more_{k}"))
+    flow = Workflow.builder("flow").add_all(tasks).build()
+"""
+
+
 class TestShow:
     @pytest.mark.parametrize(
         ("wanted", "start"),
@@ -142,6 +167,42 @@ class TestShow:
 
     def test_an_unknown_format(self, script: Script, call: Call) -> None:
         assert call("show", script(PLAIN), "-f", "png").code == 2
+
+    def test_a_part_of_a_workflow(self, script: Script, call: Call) -> None:
+        script(MANY)
+        done = call("show", "flow.py", "--select", "score_0017", "-s", "score_01?0")
+        assert (done.code, done.err) == (0, "")
+        boxes = re.findall(r'\["score_(\d+)"\]', done.out)
+        assert boxes == ["0017", *(f"01{k}0" for k in range(10))]
+        assert 'total["total"]' in done.out
+
+    def test_a_part_that_is_not_there(self, script: Script, call: Call) -> None:
+        done = call("show", script(PLAIN), "--select", "nothing")
+        assert (done.code, done.out) == (2, "")
+        assert re.match(r"Error: workflow '\w+' has no task 'nothing'", done.err)
+
+    def test_very_many_tasks_get_a_word_on_how_they_are_drawn(self, script: Script, call: Call) -> None:
+        done = call("show", script(MANY))
+        assert (done.code, '"score#95;* × 1200"' in done.out) == (0, True)
+        assert done.err == ("flow has 1,201 tasks; those that are alike are drawn as one; --select TASK draws a part\n")
+        assert call("show", "flow.py", "-f", "json").err == ""
+
+    def test_what_mermaid_does_not_draw(self, script: Script, call: Call) -> None:
+        script(LONG)
+        done = call("show", "flow.py")
+        assert (done.code, done.out.count("-->")) == (0, 600)
+        assert done.err == (
+            "flow has 601 tasks, which Mermaid draws only where its limits are raised; --select TASK draws a part\n"
+        )
+
+    def test_what_nobody_can_look_at(self, script: Script, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("graflow.show.drawing.MOST_DRAWN", 600)
+        done = call("show", script(LONG), "-f", "svg")
+        assert (done.code, done.out) == (2, "")
+        assert done.err == (
+            "Error: cannot draw 'flow': it takes 601 boxes, and more than 600 are too many to look at; draw a part of "
+            "it, or write it as dot or json; --select TASK draws a part\n"
+        )
 
     def test_no_task_runs(self, script: Script, call: Call) -> None:
         script("@task\ndef boom():\n    raise SystemExit('it ran')\nflow = Workflow.of('flow', returns=boom)")

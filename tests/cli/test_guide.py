@@ -19,7 +19,7 @@ _DATE = re.compile(r"\d{4}\\-\d\d\\-\d\d\\ \d\d:\d\d:\d\d")
 def pattern(lines: list[str]) -> str:
     """What the page shows as a regular expression.
 
-    Times, dates, run ids and the room between columns may differ, and ``...`` stands for anything.
+    Times, dates, run ids, numbers of threads and the room between columns may differ, and ``...`` stands for anything.
     """
     parts = []
     for line in lines:
@@ -29,6 +29,7 @@ def pattern(lines: list[str]) -> str:
             text = _TIME.sub(r" *[\\d.]+ (µs|ms|s)", re.escape(line)).replace(re.escape("..."), ".*")
             text = _DATE.sub(r"\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d", text)
             text = re.sub(r"run\\ [0-9a-f]{4}\b", "run [0-9a-f]{4,}", text)
+            text = re.sub(r"thread\\-\d", r"thread-\\d+", text)
             parts.append(re.sub(r"(\\ ){2,}", " +", text) + r" *\n")
     return "".join(parts)
 
@@ -37,16 +38,20 @@ def code_of(lines: list[str]) -> int:
     """The exit code that goes with what the page shows."""
     if any(line.startswith("Error") for line in lines):
         return 2
+    if any(re.match(r"\w+ timed out in ", line) for line in lines):
+        return 124
     return int(any(re.match(r"\w+ failed in ", line) for line in lines))
 
 
 def test_the_page_has_sessions() -> None:
-    assert [len(session) for session in SESSIONS] == [1, 1, 1, 1, 3, 3, 1, 3]
+    assert [len(session) for session in SESSIONS] == [1, 1, 1, 1, 3, 3, 3, 1, 1, 3, 1]
 
 
 def test_the_commands_say_what_the_page_says(script: Script, call: Call) -> None:
-    [code] = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    script(code, "sales.py", head="")
+    files = re.findall(r"`(\w+\.py)`[^\n]*:\n\n```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["sales.py", "release.py"]
+    for name, code in files:
+        script(code, name, head="")
     Path("sales.txt").write_text("3\n9\n5\n7\n")
     for command, shown in (each for session in SESSIONS for each in session):
         name, *args = shlex.split(command.partition(" > ")[0])

@@ -92,6 +92,15 @@ def test_a_large_run_gets_a_line_for_each_tenth_and_each_failure() -> None:
     assert len(lines) == 11
 
 
+def test_failures_without_end_do_not_flood() -> None:
+    lines = told(1200, [TaskFailed(f"t{i}", 1, 0.0, 0.001, ValueError("no")) for i in range(1200)])
+    assert sum(" failed after " in line for line in lines) == MOST_LINES
+    assert lines.count("more tasks fail, without a line each") == 1
+    assert lines[-1] == "flow: 1,200 of 1,200 tasks, 1,200 failed"
+    few = told(MOST_LINES, [TaskFailed(f"t{i}", 1, 0.0, 0.001, ValueError("no")) for i in range(MOST_LINES)])
+    assert sum(" failed after " in line for line in few) == len(few) == MOST_LINES
+
+
 SLOW = OSError("two\nlines")
 
 

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from graflow import LocalRunner, Task, Workflow
+from graflow import Exponential, LocalRunner, Retry, Task, Workflow, each, task
 from graflow.cli._foreground import value_text
 from graflow.cli._summary import MOST_ROWS, Summary, draw_summary, failure_texts, plain
+from graflow.core.run import TaskRecord
+from graflow.engine.drive import Execution
+from graflow.runners._brief import briefs, failed_ids
+from graflow.runners._handle import LocalRun
 
 from .conftest import Call, Script
 
@@ -237,7 +241,43 @@ def summary_of(*functions: Callable[..., Any]) -> Summary:
     tasks = [Task(f"task_{place}", function) for place, function in enumerate(functions)]
     workflow = Workflow.builder("flow").add_all(tasks).build()
     run = LocalRunner("inline").run(workflow, check=False)
-    return Summary(run.id, workflow.compile(), run.state, 1.5, run.tasks)
+    assert isinstance(run, LocalRun)
+    return Summary(run.id, workflow.compile(), run.state, 1.5, run.tasks, run)
+
+
+def test_briefs_say_what_records_say(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def flaky() -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError
+        return 1
+
+    def fails(n: int) -> None:
+        raise ValueError
+
+    def known() -> int:
+        return 1
+
+    def size(n: int) -> int:
+        return abs(n)
+
+    def late(value: None) -> None:
+        raise AssertionError
+
+    twice, kept = task(retry=Retry(2, Exponential(initial=0.001)))(flaky), task(cache=True)(known)
+    broken = task(fails)(twice.out)
+    after = task(late)(broken.out)
+    mapped = task(size).map(each([1, -2]))
+    workflow = Workflow.builder("flow").add_all([kept, twice, broken, after, mapped]).build()
+    for _ in range(2):
+        run = LocalRunner("inline", store=tmp_path / "runs.db").run(workflow, check=False)
+        assert isinstance(run, LocalRun)
+        assert briefs(run) == [
+            (one.id, one.state, one.attempts, one.duration, one.source) for one in run.tasks.values()
+        ]
+        assert failed_ids(run) == ["fails"]
 
 
 class TestSummary:
@@ -269,6 +309,23 @@ class TestSummary:
         assert len(texts) == 11
         assert texts[-1] == "and 40 more tasks failed; --traceback shows them all"
         assert len(failure_texts(summary, tracebacks=True)) == 50
+
+    def test_a_large_run_is_told_without_a_record_of_each_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fails() -> None:
+            raise ValueError
+
+        summary = summary_of(*[int] * 300, *[fails] * 200)
+        made: list[int] = []
+        record = Execution.record
+
+        def counted(self: Execution, i: int) -> TaskRecord:
+            made.append(i)
+            return record(self, i)
+
+        monkeypatch.setattr(Execution, "record", counted)
+        failure_texts(summary, tracebacks=False)
+        self.drawn(summary)
+        assert len(made) == 30  # ten errors, and twenty rows
 
     def test_a_narrow_terminal_keeps_each_task_on_one_line(self) -> None:
         summary = summary_of(int, int)

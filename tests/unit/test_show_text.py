@@ -15,6 +15,11 @@ def test_line_breaks_become_spaces() -> None:
     assert one_line(" a\n\tb  c ") == "a b c"
 
 
+@given(st.text(st.characters(max_codepoint=300)) | st.text(" ab\t\n", max_size=8))
+def test_one_line_is_clean_text_with_single_spaces(text: str) -> None:
+    assert one_line(text) == " ".join(clean(text).split())
+
+
 def test_wide_and_combining_characters_are_counted_as_drawn() -> None:
     assert [cells(text) for text in ("abc", "数据", "é", "e\u0301")] == [3, 4, 1, 1]
 

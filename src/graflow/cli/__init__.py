@@ -1,4 +1,4 @@
-"""The command line: ``graflow run``, ``graflow resume``, ``graflow runs``, ``graflow check`` and ``graflow show``."""
+"""The command line: ``graflow run``, ``resume``, ``signal``, ``runs``, ``check``, ``show`` and ``schema``."""
 
 from __future__ import annotations
 

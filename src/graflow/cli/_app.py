@@ -13,7 +13,9 @@ from graflow.cli._output import discard
 from graflow.cli._resume import resume
 from graflow.cli._run import run
 from graflow.cli._runs import runs
+from graflow.cli._schema import schema
 from graflow.cli._show import show
+from graflow.cli._signal import send
 from graflow.cli._trouble import full_traceback, printable
 
 INTERRUPTED = 130
@@ -37,7 +39,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
 )
 def app() -> None:
-    """Run, check and draw workflows; look at runs, and go on with them.
+    """Run, check and draw workflows; look at runs, go on with them, and send them what they wait for.
 
     Each command takes WORKFLOW as FILE.py, FILE.py:NAME or MODULE:NAME, where NAME is a workflow, a block, or a
     function without parameters that gives one. A file or module that holds exactly one workflow needs no NAME.
@@ -47,8 +49,10 @@ def app() -> None:
 app.add_command(run)
 app.add_command(resume)
 app.add_command(runs)
+app.add_command(send)
 app.add_command(check)
 app.add_command(show)
+app.add_command(schema)
 
 
 def run_app(args: list[str]) -> int:

@@ -11,6 +11,7 @@ import click
 
 from graflow.cli._output import answer, error_console
 from graflow.cli._store import short_id
+from graflow.cli._stored import place_of
 from graflow.cli._trouble import printable
 from graflow.core.run import RunState
 from graflow.errors import StoreError
@@ -52,7 +53,8 @@ class Kept:
         try:
             if self._places is None:
                 self._places = {id: place for place, id in enumerate(self._store.stored(run).ids)}
-            return [row for row in self._store.logs(run, self._places[record.id]) if row.attempt == record.attempts]
+            place = place_of(record.id, self._places)
+            return [row for row in self._store.logs(run, place) if row.attempt == record.attempts]
         except StoreError:  # it is told of elsewhere, and what the task raised matters more
             return []
 
@@ -98,6 +100,8 @@ def in_foreground(
     _report(console, summary._replace(resumed=resumed), wishes, kept)
     if watch.problem is not None:
         click.echo(f"Error: the run could not be kept: {printable(str(watch.problem))}", err=True)
+    if watch.no_value:
+        click.echo(f"the run has no value: {printable(watch.no_value)}", err=True)
     if wishes.as_json:
         from graflow.cli._summary import as_dict
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow.cli._store import log_lines
 from graflow.cli._trouble import full_traceback, printable, user_traceback
 from graflow.core.run import RunState, TaskState
 from graflow.show.board import aside
+from graflow.show.picture import item_counts
 from graflow.show.progress import error_text
 from graflow.show.text import cells, duration, one_line, shorten
 
@@ -19,11 +22,15 @@ if TYPE_CHECKING:
 
     from graflow.core.plan import Plan
     from graflow.core.run import TaskRecord
+    from graflow.runners._brief import Brief
+    from graflow.runners._handle import LocalRun
     from graflow.stores.store import LogRow
 
 MOST_ROWS = 30
 """Up to how many tasks each gets a row of its own."""
 _SLOWEST, _MOST_FAILURES = 10, 10
+_MOST_ITEMS = 3
+"""How many failed items of a map are told of."""
 _MOST_ON_PATH = 12
 _COLOURS: dict[str, str] = {
     TaskState.SUCCEEDED: "green",
@@ -46,6 +53,8 @@ class Summary(NamedTuple):
     state: RunState
     seconds: float
     tasks: Mapping[str, TaskRecord]
+    run: LocalRun[Any]
+    """Knows of the items of its maps, and of many tasks at once."""
     had_ended: bool = False
     """It was in the store as a whole, and nothing ran now."""
     resumed: bool = False
@@ -55,17 +64,34 @@ class Summary(NamedTuple):
     cure: str = ""
     """What to type to go on with it; empty if there is nothing left to do, or no store to do it with."""
 
-    @property
-    def critical_path(self) -> tuple[str, ...]:
+    def briefs(self) -> list[Brief]:
+        """What became of each task in brief, in plan order."""
+        from graflow.runners._brief import briefs
+
+        return briefs(self.run)
+
+    def critical_path(self, told: Sequence[Brief]) -> tuple[str, ...]:
         """The ids along the chain of tasks that took longest; empty if none ran."""
-        seconds = {id: record.duration for id, record in self.tasks.items() if record.duration is not None}
+        seconds = {brief.id: brief.duration for brief in told if brief.duration is not None}
         path = self.plan.critical_path(seconds) if seconds else ()
         return tuple(id for id in path if id in seconds)
 
-    @property
-    def failures(self) -> list[TaskRecord]:
+    def failures(self) -> list[str]:
         """The tasks that failed, in plan order."""
-        return [record for record in self.tasks.values() if record.state is TaskState.FAILED]
+        from graflow.runners._brief import failed_ids
+
+        return failed_ids(self.run)
+
+    def items(self, record: TaskRecord) -> dict[str, int]:
+        """How many items of a map stand where; empty for other tasks."""
+        counts = item_counts(self.run, record)
+        return {str(state): counts[state] for state in TaskState if counts.get(state)}
+
+    def failed_items(self, record: TaskRecord, most: int) -> list[TaskRecord]:
+        """The first items of a map that failed; none of other tasks."""
+        from graflow.runners._brief import items_of
+
+        return list(islice(items_of(self.run, record.id).those(TaskState.FAILED), most)) if record.items else []
 
 
 class Line(NamedTuple):
@@ -106,23 +132,29 @@ def draw_summary(console: Console, summary: Summary) -> None:
     """Draw the table: a row for each task of a small run; what stands out of a large one."""
     from rich.text import Text
 
-    records = list(summary.tasks.values())
-    path = summary.critical_path
+    told = summary.briefs()
+    path = summary.critical_path(told)
     on_path = set(path)
     lines = [
-        Line(record.id, str(record.state), record.attempts, record.duration, "*" if record.id in on_path else "")
-        for record in records
+        Line(brief.id, brief.state, brief.attempts, brief.duration, "*" if brief.id in on_path else "")
+        for brief in told
     ]
-    if records:
-        console.print(table_of(outstanding(lines)))
-    if len(records) > MOST_ROWS:
-        console.print(Text(f"{OUTSTANDING}; in all {counts(records)}"))
+    count = counts(told)
+    if lines:
+        console.print(table_of([_noted(summary, line) for line in outstanding(lines)]))
+    if len(lines) > MOST_ROWS:
+        console.print(Text(f"{OUTSTANDING}; in all {count}"))
     if path:
-        took = sum(summary.tasks[id].duration or 0.0 for id in path)
+        took = sum(line.seconds or 0.0 for line in lines if line.mark)
         console.print(Text(f"* critical path, {duration(took)}: {' > '.join(_shortened(path))}"))
-    console.print(Text(headline(summary), style=f"bold {run_colour(summary.state)}"))
+    console.print(Text(headline(summary, count), style=f"bold {run_colour(summary.state)}"))
     if summary.cure:
         console.print(Text(f"go on with it: {summary.cure}"), soft_wrap=True)
+
+
+def _noted(summary: Summary, line: Line) -> Line:
+    """The line, with what there is to say of the items of a map."""
+    return line._replace(note=item_note(summary.items(summary.tasks[line.id])))
 
 
 def run_colour(state: str) -> str:
@@ -135,19 +167,30 @@ def run_state(state: str) -> str:
     return state.replace("_", " ")
 
 
-def headline(summary: Summary) -> str:
-    """The run in one line."""
-    name, count = one_line(summary.plan.name), counts(list(summary.tasks.values()))
+def headline(summary: Summary, count: str) -> str:
+    """The run in one line, with what `counts` says of its tasks."""
+    name = one_line(summary.plan.name)
     which = f" (run {summary.name}{', which had ended before' if summary.had_ended else ''})" if summary.name else ""
     return f"{name} {run_state(summary.state)} in {duration(summary.seconds)}: {count}{which}"
 
 
-def counts(records: Sequence[TaskRecord]) -> str:
+def counts(told: Sequence[Brief]) -> str:
     """How many tasks ended how: ``21 succeeded (3 cached), 1 failed, 1 skipped``."""
-    tally = [(sum(record.state is state for record in records), state) for state in TaskState]
-    cached, kept = (sum(record.source == source for record in records) for source in ("cache", "resumed"))
-    apart = {TaskState.SUCCEEDED: aside(cached, kept)}
-    return ", ".join(f"{count:,} {state}{apart.get(state, '')}" for count, state in tally if count) or "no tasks"
+    states, sources = Counter(brief.state for brief in told), Counter(brief.source for brief in told)
+    apart = {TaskState.SUCCEEDED: aside(sources["cache"], sources["resumed"])}
+    ended = (f"{states[state]:,} {state}{apart.get(state, '')}" for state in TaskState if states[state])
+    return ", ".join(ended) or "no tasks"
+
+
+def item_note(items: Mapping[str, int]) -> str:
+    """How the items of a map stand: ``1,000 items``, or ``1,000 items: 998 succeeded, 2 failed``; empty without any."""
+    total = sum(items.values())
+    if not total:
+        return ""
+    whole = f"{total:,} item{'s' * (total != 1)}"
+    if items.get(TaskState.SUCCEEDED) == total:
+        return whole
+    return f"{whole}: {', '.join(f'{count:,} {state}' for state, count in items.items())}"
 
 
 def outstanding(lines: list[Line]) -> list[Line]:
@@ -177,18 +220,31 @@ def failure_texts(
         logged: what a task logged in its last attempt.
     """
     texts: list[str] = []
-    failures = summary.failures
-    for record in failures if tracebacks else failures[:_MOST_FAILURES]:
-        error = record.error
-        if error is None:
+    told = 0
+    failures = summary.failures()
+    for id in failures if tracebacks else failures[:_MOST_FAILURES]:
+        record = summary.tasks[id]
+        if record.error is None:
             continue
-        text = f"task {record.id!r} failed in {record.worker}: {error_text(error)}"
-        text += f"\n{full_traceback(error).rstrip()}" if tracebacks else user_traceback(error)
-        text += log_text(logged(record))
-        texts.append(printable(text))
-    if len(texts) < len(failures):
-        texts.append(f"and {len(failures) - len(texts):,} more tasks failed; --traceback shows them all")
+        told += 1
+        items = [] if tracebacks else summary.failed_items(record, _MOST_ITEMS)
+        texts += [
+            _failure(one, one.error, tracebacks=tracebacks, logged=logged)
+            for one in (items if len(items) == 1 else [record, *items])  # of one item, the error of the map is its own
+            if one.error is not None
+        ]
+    if told < len(failures):
+        texts.append(f"and {len(failures) - told:,} more tasks failed; --traceback shows them all")
     return texts
+
+
+def _failure(
+    record: TaskRecord, error: BaseException, *, tracebacks: bool, logged: Callable[[TaskRecord], list[LogRow]]
+) -> str:
+    where = f" in {record.worker}" if record.worker else ""
+    text = f"task {record.id!r} failed{where}: {error_text(error)}"
+    text += f"\n{full_traceback(error).rstrip()}" if tracebacks else user_traceback(error)
+    return printable(text + log_text(logged(record)))
 
 
 def log_text(rows: list[LogRow]) -> str:
@@ -235,7 +291,7 @@ def as_dict(summary: Summary, value: Any) -> dict[str, Any]:
         "state": str(summary.state),
         "seconds": round(summary.seconds, 6),
         "value": plain(value),
-        "critical_path": list(summary.critical_path),
+        "critical_path": list(summary.critical_path(summary.briefs())),
         "tasks": [
             {
                 "id": record.id,
@@ -247,10 +303,15 @@ def as_dict(summary: Summary, value: Any) -> dict[str, Any]:
                 "error": None if record.error is None else error_text(record.error),
                 "reason": record.reason,
                 "source": record.source,
+                **({"items": _items_as_dict(summary, record)} if record.items is not None else {}),
             }
             for record in summary.tasks.values()
         ],
     }
+
+
+def _items_as_dict(summary: Summary, record: TaskRecord) -> dict[str, Any]:
+    return {"count": record.items, **summary.items(record)}
 
 
 def plain(value: Any) -> Any:

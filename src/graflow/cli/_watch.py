@@ -15,7 +15,7 @@ import click
 from graflow.cli._output import standard_output_kept
 from graflow.cli._summary import Summary
 from graflow.core.run import Run, RunState, TaskState
-from graflow.errors import StoreError
+from graflow.errors import ResultUnavailableError, StoreError
 from graflow.runners._handle import LocalHandle
 from graflow.show.progress import Progress, follow
 
@@ -45,6 +45,7 @@ class Watch:
         exit_code: 0 if it succeeded, 1 if a task failed, 124 if its time was up, 130 if Ctrl-C ended it, 143 if SIGTERM
             did.
         value: what it gave; None if it did not succeed.
+        no_value: why it gave none although it succeeded; empty if it gave one.
         problem: why the store does not have all of it; None if it has.
         had_ended: the store had the whole run, so that nothing is left to do.
     """
@@ -52,6 +53,7 @@ class Watch:
     def __init__(self, handle: LocalHandle[Any], plan: Plan) -> None:
         self.exit_code = 1
         self.value: Any = None
+        self.no_value = ""
         self.problem: StoreError | None = None
         self._handle = handle
         self._plan = plan
@@ -84,7 +86,7 @@ class Watch:
         seconds = time.perf_counter() - start
         if self.had_ended and self._seconds is not None:
             seconds = self._seconds
-        return Summary(handle.id, self._plan, handle.state, seconds, handle.tasks, had_ended=self.had_ended)
+        return Summary(handle.id, self._plan, handle.state, seconds, handle.tasks, handle.run, had_ended=self.had_ended)
 
     def _drive(self, handle: LocalHandle[Any]) -> None:
         try:
@@ -101,7 +103,10 @@ class Watch:
             self._seconds = run.duration
             self.exit_code = _EXIT_CODES.get(run.state, 1)
             if run.state is RunState.SUCCEEDED:
-                self.value = run.value
+                try:
+                    self.value = run.value
+                except ResultUnavailableError as why:  # a flag had the task that gives it skipped
+                    self.no_value = str(why)
             if self.problem is not None:
                 self.exit_code = self.exit_code or 1
 

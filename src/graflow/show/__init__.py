@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from graflow.core import _ports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graflow.core.plan import Plan
     from graflow.core.run import Run
     from graflow.core.workflow import Workflow
     from graflow.show.picture import Picture
 
-__all__ = ["FORMATS", "Format", "notebook_html", "picture_of", "render", "workflow_mermaid"]
+__all__ = ["FORMATS", "Format", "notebook_html", "part_of", "picture_of", "render", "workflow_mermaid"]
 
 Format = Literal["mermaid", "dot", "svg", "html", "json"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -30,6 +32,13 @@ def picture_of(workflow: Workflow[Any, Any] | Plan, run: Run[Any] | None = None)
     return picture.picture_of(workflow, run)
 
 
+def part_of(picture: Picture, ids: Sequence[str]) -> Picture:
+    """Some tasks of a picture, and those right before and after them; see `graflow.show.part.part_of`."""
+    from graflow.show import part
+
+    return part.part_of(picture, ids)
+
+
 def render(picture: Picture, format: Format, *, fold_above: int | None = None) -> str:
     """Write a picture in one of the `FORMATS`.
 
@@ -40,7 +49,7 @@ def render(picture: Picture, format: Format, *, fold_above: int | None = None) -
             By default each format decides; JSON never folds.
 
     Raises:
-        ConfigurationError: there is no such format.
+        ConfigurationError: there is no such format, or a drawing would have too many boxes to look at.
     """
     options: dict[str, Any] = {} if fold_above is None else {"fold_above": fold_above}
     match format:
@@ -76,8 +85,16 @@ def workflow_mermaid(workflow: Workflow[Any, Any]) -> str:
 
 
 def notebook_html(workflow: Workflow[Any, Any]) -> str:
-    """What notebooks show for a workflow: its drawing, as wide as the page has room for."""
-    return f'<div style="max-width: 100%; overflow-x: auto">{render(picture_of(workflow), "svg")}</div>'
+    """What notebooks show for a workflow: its drawing, as wide as the page has room for, or why there is none."""
+    from graflow.errors import ConfigurationError
+
+    try:
+        drawing = render(picture_of(workflow), "svg")
+    except ConfigurationError as too_large:
+        from html import escape
+
+        drawing = f"<p>{escape(str(too_large))}</p>"
+    return f'<div style="max-width: 100%; overflow-x: auto">{drawing}</div>'
 
 
 _ports.mermaid = workflow_mermaid

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, assert_never, cast
 
 from graflow.core.run import Origin, RunState, TaskState
 from graflow.engine.events import (
     CancelRequested,
     Event,
+    MapOpened,
     RunFinished,
     RunStarted,
     TaskCancelled,
+    TaskContinued,
     TaskFailed,
     TaskProgress,
     TaskRetrying,
@@ -34,8 +36,44 @@ class Again(NamedTuple):
     """What the attempt before raised."""
 
 
+class Tally:
+    """How the items of a map stand. As large for a million of them as for one.
+
+    Attributes:
+        items: how many there are.
+        ended: how many of them have ended, in whatever way.
+        failed: how many of those failed.
+        retries: how often one of them was, or is to be, tried again.
+    """
+
+    __slots__ = ("ended", "failed", "items", "retries")
+
+    def __init__(self, items: int) -> None:
+        self.items = items
+        self.ended = self.failed = self.retries = 0
+
+    def see(self, event: Event) -> None:
+        """Take note of an event of one item."""
+        kind = type(event)
+        if kind is TaskSucceeded or kind is TaskCancelled:
+            self.ended += 1
+        elif kind is TaskFailed:
+            self.ended += 1
+            self.failed += 1
+        elif kind is TaskRetrying:
+            self.retries += 1
+
+    def words(self) -> str:
+        """The counts, such as ``340/100,000 items, 2 failed``."""
+        words = f"{self.ended:,}/{self.items:,} item{'s' * (self.items != 1)}"
+        words += f", {self.failed:,} failed" if self.failed else ""
+        return words + (f", {self.retries:,} {'retry' if self.retries == 1 else 'retries'}" if self.retries else "")
+
+
 class Board:
     """What the events of a run add up to. Written by one thread and read by any.
+
+    The items of a map count for themselves, in a `Tally`: to the run it is one task.
 
     Attributes:
         name: of the workflow.
@@ -51,7 +89,9 @@ class Board:
         self._done = 0
         self._running: dict[str, float] = {}
         self._retrying: dict[str, Again] = {}
+        self._awaited: dict[str, float] = {}
         self._told: dict[str, str] = {}
+        self._maps: dict[str, Tally] = {}
         self._began: float | None = None
         self._ended: float | None = None
         self._state = RunState.RUNNING
@@ -59,24 +99,35 @@ class Board:
     def see(self, event: Event) -> None:
         """Take note of an event."""
         with self._lock:
-            match event:
+            if getattr(event, "item", None) is not None:
+                tally = self._maps.get(cast(TaskStarted, event).task)  # or another event of a task
+                if tally is not None:
+                    tally.see(event)
+                return
+            match event:  # the most frequent ones first
+                case TaskStarted() if is_signal(event):
+                    self._awaited[event.task] = event.at
+                case TaskStarted():
+                    self._retrying.pop(event.task, None)
+                    self._running[event.task] = event.at
+                case TaskSucceeded():
+                    self._sources[event.source] += 1
+                    self._end(event.task, TaskState.SUCCEEDED)
                 case RunStarted():
                     self._began = event.at
                     # Of a run that was resumed, what came before is told first. Nothing of it goes on.
                     self._running.clear()
                     self._retrying.clear()
-                case TaskStarted():
-                    self._retrying.pop(event.task, None)
-                    self._running[event.task] = event.at
                 case TaskProgress():
                     if event.task in self._running:
                         self._told[event.task] = amount(event.done, event.total)
                 case TaskRetrying():
                     self._stop(event.task)
                     self._retrying[event.task] = Again(event.task, event.attempt + 1, event.next_at, event.error)
-                case TaskSucceeded():
-                    self._sources[event.source] += 1
-                    self._end(event.task, TaskState.SUCCEEDED)
+                case MapOpened():
+                    self._maps[event.task] = Tally(event.items)
+                case TaskContinued():
+                    self._stop(event.task)
                 case TaskFailed():
                     self._end(event.task, TaskState.FAILED)
                 case TaskSkipped():
@@ -98,6 +149,7 @@ class Board:
 
     def _stop(self, task: str) -> None:
         self._running.pop(task, None)
+        self._awaited.pop(task, None)
         self._told.pop(task, None)
 
     @property
@@ -132,15 +184,26 @@ class Board:
             return list(self._running.items())
 
     @property
+    def awaited(self) -> list[tuple[str, float]]:
+        """The signals that are waited for, with the time since when, the earliest first."""
+        with self._lock:
+            return list(self._awaited.items())
+
+    @property
     def retrying(self) -> list[Again]:
         """The tasks that wait for their next attempt, the first to wait first."""
         with self._lock:
             return list(self._retrying.values())
 
     def told(self, task: str) -> str:
-        """How far a running task says it is, such as ``340/1,000``; empty if it says nothing."""
+        """How far a running task is, such as ``340/1,000``, as it says or its items do; empty if nobody says."""
         with self._lock:
-            return self._told.get(task, "")
+            tally = self._maps.get(task)
+            return tally.words() if tally is not None else self._told.get(task, "")
+
+    def tally(self, task: str) -> Tally | None:
+        """How the items of a map stand; None if it is none, or has not been opened."""
+        return self._maps.get(task)
 
     def seconds(self, now: float) -> float:
         """How long the run has been going, or took."""
@@ -152,10 +215,19 @@ class Board:
         with self._lock:
             apart = aside(self._sources["cache"], self._sources["resumed"])
             parts = [f"{self._done:,} of {self.total:,} tasks{apart}"]
-            live = ((len(self._running), TaskState.RUNNING), (len(self._retrying), TaskState.RETRYING))
+            live = (
+                (len(self._running), "running"),
+                (len(self._retrying), "retrying"),
+                (len(self._awaited), "awaiting a signal"),
+            )
             stopped = (TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED)
-            counts = [*live, *((self._counts[state], state) for state in stopped)]
+            counts: list[tuple[int, str]] = [*live, *((self._counts[state], state) for state in stopped)]
         return ", ".join([*parts, *(f"{count:,} {state}" for count, state in counts if count)])
+
+
+def is_signal(event: TaskStarted) -> bool:
+    """Whether what began is the wait for a signal, at which no worker works."""
+    return not event.worker
 
 
 def amount(done: float, total: float | None) -> str:

@@ -15,6 +15,7 @@ _HEAD = """\
     edge [fontname="Helvetica", fontsize=9, color="#8a95a6", arrowsize=0.7]
 """
 _COLOURS = {"succeeded": "#17803d", "failed": "#c81e1e", "running": "#1d4ed8"}
+_SHAPES = {"task": (), "map": ("peripheries=2",), "signal": ("shape=hexagon",), "gate": ("fontsize=9", "height=0.3")}
 _CRITICAL = "#b45309"
 
 
@@ -36,7 +37,7 @@ def to_dot(picture: Picture, *, direction: Literal["LR", "TB"] = "LR", fold_abov
     for edge in drawn.edges:
         a, b, parameter = edge
         looks = [f"label={_quoted(drawn.edge_label(edge))}"] if parameter else []
-        if not parameter or edge in drawn.outcomes:
+        if not drawn.passes_result(edge):
             looks.append("style=dashed")
         if (a, b) in critical:
             looks.append(f'color="{_CRITICAL}", penwidth=2')
@@ -55,12 +56,13 @@ def _boxes(picture: Picture) -> Iterator[str]:
 
 
 def _looks(task: PictureTask) -> str:
-    if task.kind == "gate":
+    if task.kind == "gate" and not task.label:
         return 'shape=circle, label="", width=0.15'
-    label = f"{task.short_label}\n{task.fared}".rstrip("\n")
-    looks = [f"label={_quoted(label)}"]
-    if task.detail:
-        looks.append(f"tooltip={_quoted(one_line(task.detail))}")
+    lines = (task.short_label + task.mark, one_line(task.condition), task.fared)
+    label = "\n".join(line for line in lines if line)
+    looks = [f"label={_quoted(label)}", *_SHAPES[task.kind]]
+    if tooltip := ", ".join(one_line(part) for part in (task.detail, task.reason) if part):
+        looks.append(f"tooltip={_quoted(tooltip)}")
     if task.state in _COLOURS:
         looks.append(f'color="{_COLOURS[task.state]}"')
     elif task.critical:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from graflow.errors import ConfigurationError
 from graflow.show.fold import Folded
 from graflow.show.layout import Box, Edge, Layout, Rect, arrange
 from graflow.show.picture import Picture, PictureTask, parameter_label
@@ -12,8 +13,12 @@ from graflow.show.text import cells, one_line, shorten
 
 ROOMY = 60
 """Pictures of more boxes than this leave out signatures and parameter names."""
+MOST_DRAWN = 20_000
+"""Drawings of more boxes than this are refused: they take minutes, and nobody can look at them."""
 HEAD = 7.0
 """Length of an arrow head."""
+POINT = 10.0
+"""How far the right side of a signal is pointed."""
 
 _LABEL_CELL, _DETAIL_CELL = (
     7.85,
@@ -85,10 +90,18 @@ def draw(folded: Folded, *, details: bool | None = None) -> Drawing:
     Args:
         folded: what to draw.
         details: write signatures and parameter names; by default if there are not too many boxes to read them.
+
+    Raises:
+        ConfigurationError: there are more than `MOST_DRAWN` boxes.
     """
     picture = folded.picture
+    boxes = sum(len(members) if at in folded.blocks else 1 for at, members in enumerate(folded.members))
+    if boxes > MOST_DRAWN:
+        raise ConfigurationError(
+            f"cannot draw {picture.name!r}: it takes {boxes:,} boxes, and more than {MOST_DRAWN:,} are too many to "
+            f"look at; draw a part of it, or write it as dot or json"
+        )
     if details is None:
-        boxes = sum(len(members) if at in folded.blocks else 1 for at, members in enumerate(folded.members))
         details = boxes <= ROOMY
     shown = tuple(_short(task, task.cluster) for task in picture.tasks)
     drawing = _arranged(folded, shown, _ports(picture, details=details), details=details)
@@ -103,12 +116,13 @@ def draw(folded: Folded, *, details: bool | None = None) -> Drawing:
 
 def label(task: PictureTask) -> str:
     """The first line in a box."""
-    return shorten(one_line(task.label), _LABEL_LIMIT, keep_end=True)
+    return shorten(one_line(task.label), _LABEL_LIMIT, keep_end=True) + task.mark
 
 
 def second_line(task: PictureTask, *, details: bool) -> str:
-    """The other line: how the task fared, in the picture of a run; its signature, in the picture of a plan."""
-    return task.fared or (shorten(one_line(task.detail), _DETAIL_LIMIT) if details else "")
+    """The other line: how the task fared, in the picture of a run; its condition or signature, in that of a plan."""
+    plan = one_line(task.condition) or (one_line(task.detail) if details else "")
+    return task.fared or shorten(plan, _DETAIL_LIMIT)
 
 
 def parameter_name(name: str) -> str:
@@ -171,7 +185,7 @@ def _outcome_ports(picture: Picture) -> frozenset[tuple[int, str]]:
 
 def _box(drawing: Drawing, at: int) -> Box:
     task, names = drawing.shown[at], drawing.ports[at]
-    if task.kind == "gate":
+    if task.kind == "gate" and not task.label:
         return Box(_GATE, _GATE, task.cluster, stretch=False)
     places = tuple(_PORT * (i - (len(names) - 1) / 2) for i in range(len(names)))
     lead = max(_DETAIL_CELL * cells(drawing.port_label(at, name)) for name in names) + HEAD + 8
@@ -194,8 +208,11 @@ def _box(drawing: Drawing, at: int) -> Box:
 def _size(task: PictureTask, *, details: bool) -> tuple[float, float]:
     """Width and height of a box that holds the text of this task."""
     second = second_line(task, details=details)
-    text = max(_LABEL_CELL * cells(label(task)), _DETAIL_CELL * cells(second))
-    return max(text + 28, 60.0), 48.0 if second else 34.0
+    first = _DETAIL_CELL if task.kind == "gate" else _LABEL_CELL
+    text = max(first * cells(label(task)), _DETAIL_CELL * cells(second))
+    if task.kind == "gate":
+        return text + 20, 24.0
+    return max(text + 28 + POINT * (task.kind == "signal"), 60.0), 48.0 if second else 34.0
 
 
 def _cell_size(tasks: list[PictureTask], *, details: bool) -> tuple[float, float, int]:

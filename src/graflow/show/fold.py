@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from graflow.show.picture import Picture, PictureTask
+from graflow.show.picture import Edge, Picture, PictureTask
 
 FOLD = 12
 """Fold families with more tasks than this, unless the caller says otherwise."""
@@ -44,11 +44,11 @@ def fold(picture: Picture, stacks_above: int = FOLD, blocks_above: int = FOLD) -
         stacks_above: the largest family to leave alone; 0 makes no stacks.
         blocks_above: the largest set of equal neighbours to leave alone; 0 makes no blocks.
     """
-    level = picture.levels()
-    stacks = _groups(_families(picture, level), stacks_above)
+    level = picture.levels() if stacks_above or blocks_above else []
+    stacks = _groups(_families(picture, level), stacks_above) if stacks_above else []
     stacked = {i for members in stacks for i in members}
-    blocks = [members for members in _groups(_equals(picture, level), blocks_above) if stacked.isdisjoint(members)]
-    return _merged(picture, level, stacks, blocks)
+    equals = _groups(_equals(picture, level), blocks_above) if blocks_above else []
+    return _merged(picture, level, stacks, [members for members in equals if stacked.isdisjoint(members)])
 
 
 def _groups(keys: list[object], more_than: int) -> list[list[int]]:
@@ -56,49 +56,55 @@ def _groups(keys: list[object], more_than: int) -> list[list[int]]:
     groups: dict[object, list[int]] = {}
     for i, key in enumerate(keys):
         groups.setdefault(key, []).append(i)
-    return [members for members in groups.values() if more_than and len(members) > max(more_than, 1)]
+    return [members for members in groups.values() if len(members) > max(more_than, 1)]
 
 
 def _families(picture: Picture, level: list[int]) -> list[object]:
     """A key per task, equal within a family."""
     stems = [_stem(task) for task in picture.tasks]
     return [
-        i if stem is None else (stem, level[i], task.cluster, task.detail)
+        i if stem is None else (stem, level[i], task.cluster, task.detail, task.kind, task.condition)
         for i, (task, stem) in enumerate(zip(picture.tasks, stems, strict=True))
     ]
 
 
 def _equals(picture: Picture, level: list[int]) -> list[object]:
     """A key per task, equal for tasks that no edge tells apart."""
-    upstreams: list[list[tuple[int, str, bool]]] = [[] for _ in picture.tasks]
-    downstreams: list[list[tuple[int, str, bool]]] = [[] for _ in picture.tasks]
+    upstreams: list[list[tuple[int, str, bool, bool]]] = [[] for _ in picture.tasks]
+    downstreams: list[list[tuple[int, str, bool, bool]]] = [[] for _ in picture.tasks]
     for edge in picture.edges:
         a, b, parameter = edge
-        upstreams[b].append((a, parameter, edge in picture.outcomes))
-        downstreams[a].append((b, parameter, edge in picture.outcomes))
+        kind = edge in picture.outcomes, edge in picture.flags
+        upstreams[b].append((a, parameter, *kind))
+        downstreams[a].append((b, parameter, *kind))
     return [
-        (level[i], task.cluster, task.kind, tuple(sorted(upstreams[i])), tuple(sorted(downstreams[i])))
+        (level[i], task.cluster, task.kind, task.condition, tuple(sorted(upstreams[i])), tuple(sorted(downstreams[i])))
         for i, task in enumerate(picture.tasks)
     ]
 
 
 def _merged(picture: Picture, level: list[int], stacks: list[list[int]], blocks: list[list[int]]) -> Folded:
     """The picture with one task in place of each group."""
+    if not (stacks or blocks):
+        own = tuple((i,) for i in range(len(picture.tasks)))
+        return Folded(replace(picture, edges=tuple(dict.fromkeys(picture.edges))), own, picture, frozenset())
     groups = {members[0]: members for members in (*stacks, *blocks)}
     first_of = {i: first for first, members in groups.items() for i in members}
-    order = range(len(level))
     # in order of their levels, tasks of one level can be merged and every edge still leads forward
-    kept = [i for i in (sorted(order, key=level.__getitem__) if groups else order) if first_of.get(i, i) == i]
+    kept = [i for i in sorted(range(len(level)), key=level.__getitem__) if first_of.get(i, i) == i]
     place = {i: at for at, i in enumerate(kept)}
     tasks = tuple(_one_for_all(picture, groups[i]) if i in groups else picture.tasks[i] for i in kept)
     # Where lines fall together, one that passes a result shows: of what it leads to, not all takes outcomes only.
-    outcomes: dict[tuple[int, int, str], bool] = {}
+    outcomes: dict[Edge, bool] = {}
+    flags: dict[Edge, bool] = {}
     for edge in picture.edges:
         a, b, name = edge
         merged = place[first_of.get(a, a)], place[first_of.get(b, b)], name
         outcomes[merged] = outcomes.get(merged, True) and edge in picture.outcomes
+        flags[merged] = flags.get(merged, True) and edge in picture.flags
+    marked = (frozenset(edge for edge, only in kind.items() if only) for kind in (outcomes, flags))
     return Folded(
-        Picture(picture.name, tasks, tuple(outcomes), frozenset(edge for edge, only in outcomes.items() if only)),
+        Picture(picture.name, tasks, tuple(outcomes), *marked),
         tuple(tuple(groups.get(i, (i,))) for i in kept),
         picture,
         frozenset(place[members[0]] for members in blocks),
@@ -108,7 +114,7 @@ def _merged(picture: Picture, level: list[int], stacks: list[list[int]], blocks:
 def _stem(task: PictureTask) -> str | None:
     """The id with its last number replaced, or None for an id that belongs to no family."""
     match = _LAST_NUMBER.fullmatch(task.id)
-    return f"{match[1]}*{match[2]}" if match and task.kind == "task" else None
+    return f"{match[1]}*{match[2]}" if match and task.kind != "gate" else None
 
 
 def _one_for_all(picture: Picture, members: list[int]) -> PictureTask:
@@ -125,4 +131,7 @@ def _one_for_all(picture: Picture, members: list[int]) -> PictureTask:
         critical=any(task.critical for task in tasks),
         state=next((worst for worst in _WORST_FIRST if worst in states), states[0] if states else None),
         seconds=max(seconds, default=None),
+        items=sum(items) if (items := [task.items for task in tasks if task.items is not None]) else None,
+        failed_items=sum(task.failed_items for task in tasks),
+        reason="",
     )

@@ -99,6 +99,9 @@ def _data(picture: Picture, drawings: list[Drawing]) -> dict[str, Any]:
                 "fared": task.fared,
                 "critical": task.critical,
                 "gate": task.kind == "gate",
+                "kind": _kind(task),
+                "condition": one_line(task.condition),
+                "reason": one_line(task.reason),
             }
             for task in picture.tasks
         ],
@@ -111,7 +114,25 @@ def _data(picture: Picture, drawings: list[Drawing]) -> dict[str, Any]:
 
 
 def _name(task: PictureTask) -> str:
-    return f"gate {task.id}" if task.kind == "gate" else one_line(task.id)
+    if task.kind == "gate":
+        return f"gate {task.id}{f': {one_line(task.label)}' if task.label else ''}"
+    return one_line(task.id)
+
+
+def _kind(task: PictureTask) -> str:
+    """What it is, in a sentence; empty for a task like most."""
+    match task.kind:
+        case "map":
+            count = "" if task.items is None else f": {task.items:,} item{'s' * (task.items != 1)}"
+            return f"Runs once for each item{count}."
+        case "signal":
+            return "Waits for a value from outside."
+        case "gate" if task.label:
+            return f"Lets what comes after it start by a rule: {one_line(task.label)}."
+        case "gate":
+            return "Everything before it ends before anything after it starts."
+        case "task":
+            return ""
 
 
 def _for_script(data: dict[str, Any]) -> str:
@@ -142,9 +163,11 @@ def _rows(picture: Picture) -> list[str]:
     with_states = any(task.state is not None for task in picture.tasks)
     rows: list[str] = []
     for i, task in enumerate(picture.tasks):
+        said = f"<br>{xml(one_line(task.condition))}" if task.condition else ""
         critical = ' <span class="critical">critical</span>' if task.critical else ""
+        name = f'<a href="#picture" data-task="{i}">{xml(_name(task) + task.mark)}</a>'
         cells = [
-            f'<th scope="row"><a href="#picture" data-task="{i}">{xml(_name(task))}</a>{critical}</th>',
+            f'<th scope="row">{name}{critical}{said}</th>',
             f"<td><code>{xml(one_line(task.detail))}</code></td>" if task.detail else "<td></td>",
             f"<td><code>{xml(one_line(task.source))}</code></td>" if task.source else "<td></td>",
             f"<td>{task.level}</td>",
@@ -152,10 +175,15 @@ def _rows(picture: Picture) -> list[str]:
             f"<td>{_links(picture, downstreams[i])}</td>",
         ]
         if with_states:
-            cells.append(f"<td>{xml(one_line(task.state or ''))}</td>")
+            state = ": ".join(one_line(part) for part in (task.state or "", task.reason) if part)
+            cells.append(f"<td>{xml(state)}{_failed_items(task)}</td>")
             cells.append(f"<td>{'' if task.seconds is None else duration(task.seconds)}</td>")
         rows.append(f'<tr id="row-{i}">{"".join(cells)}</tr>')
     return rows
+
+
+def _failed_items(task: PictureTask) -> str:
+    return f", {task.failed_items:,} of {task.items or 0:,} items failed" if task.failed_items else ""
 
 
 def _links(picture: Picture, ends: list[tuple[int, str]]) -> str:

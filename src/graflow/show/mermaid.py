@@ -14,10 +14,15 @@ MOST_EDGES = 500
 MOST_CHARACTERS = 50_000
 """What Mermaid draws unless the page that shows it raises its own limits (``maxEdges``, ``maxTextSize``)."""
 
+_LEAST_CHARACTERS = len('    t_["a"]\n')
+"""What one task takes, and most take more."""
+_LINES = ("-->", "-.->")
+"""An edge that passes a result, and one that does not."""
 _NOT_IN_NAME = re.compile("[^A-Za-z0-9]+")
 # What Mermaid, its Markdown and HTML could take for more than text: everything but letters, digits, and a few signs
 # between two of them.
 _MARKUP = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=[0-9])\.|[^\w .,*×·…-]|^[-*.]|(?<= )[-*.]")
+_SHAPES = {"task": ("[", "]"), "map": ("[[", "]]"), "signal": ("{{", "}}"), "gate": ("(", ")")}
 # Inside a label as well as outside, Mermaid reads these words as a statement.
 _KEYWORD = re.compile(r"(direction)\s+(?=TB|BT|RL|LR|TD)", re.IGNORECASE)
 
@@ -25,8 +30,8 @@ _KEYWORD = re.compile(r"(direction)\s+(?=TB|BT|RL|LR|TD)", re.IGNORECASE)
 def to_mermaid(picture: Picture, *, direction: Literal["LR", "TD"] = "LR", fold_above: int | None = None) -> str:
     """Write a picture as a Mermaid flowchart.
 
-    Nested workflows become subgraphs, edges that pass a value carry the parameter's name, edges that only order or pass
-    an outcome are dotted, and the critical path has thick lines.
+    Nested workflows become subgraphs, edges that pass a value carry the parameter's name, edges that only order, decide
+    or pass an outcome are dotted, and the critical path has thick lines. Maps have doubled sides, signals are hexagons.
 
     Args:
         picture: what to write.
@@ -37,10 +42,18 @@ def to_mermaid(picture: Picture, *, direction: Literal["LR", "TD"] = "LR", fold_
     Returns:
         Text that is the same for equal pictures, with a line break at its end.
     """
-    text = _written(fold(picture, fold_above or 0, 0).picture, direction)
-    if fold_above is None and (len(picture.edges) > MOST_EDGES or len(text) > MOST_CHARACTERS):
-        return _written(fold(picture, FOLD, 0).picture, direction)
-    return text
+    if fold_above is not None:
+        return _written(fold(picture, fold_above, 0).picture, direction)
+    if len(picture.edges) <= MOST_EDGES and len(picture.tasks) <= MOST_CHARACTERS // _LEAST_CHARACTERS:
+        text = _written(fold(picture, 0, 0).picture, direction)
+        if len(text) <= MOST_CHARACTERS:
+            return text
+    return _written(fold(picture, FOLD, 0).picture, direction)
+
+
+def is_drawn(text: str) -> bool:
+    """Whether Mermaid draws what `to_mermaid` wrote, even if the page does not raise its limits."""
+    return len(text) <= MOST_CHARACTERS and sum(map(text.count, _LINES)) <= MOST_EDGES
 
 
 def _written(picture: Picture, direction: str) -> str:
@@ -50,7 +63,7 @@ def _written(picture: Picture, direction: str) -> str:
     thick: list[str] = []
     for place, edge in enumerate(picture.edges):
         a, b, parameter = edge
-        line = "-->" if parameter and edge not in picture.outcomes else "-.->"
+        line = _LINES[0] if picture.passes_result(edge) else _LINES[1]
         label = f'|"{escape_mermaid(picture.edge_label(edge))}"|' if parameter else ""
         lines.append(f"    {names[a]} {line}{label} {names[b]}")
         if (a, b) in critical:
@@ -88,12 +101,12 @@ def _boxes(picture: Picture, names: list[str]) -> Iterator[str]:
 
 
 def _box(task: PictureTask, name: str) -> str:
-    if task.kind == "gate":
+    if task.kind == "gate" and not task.label:
         return f'{name}((" "))'
-    label = escape_mermaid(task.short_label)
-    if task.fared:
-        label += f"<br/>{escape_mermaid(task.fared)}"
-    return f'{name}["{label or " "}"]'
+    lines = (task.short_label + task.mark, one_line(task.condition), task.fared, one_line(task.reason))
+    label = "<br/>".join(escape_mermaid(line) for line in lines if line) or " "
+    opened, closed = _SHAPES[task.kind]
+    return f'{name}{opened}"{label}"{closed}'
 
 
 def _styles(picture: Picture, names: list[str]) -> Iterator[str]:

@@ -16,14 +16,17 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 from graflow.engine.events import (
     CancelRequested,
     Event,
+    MapOpened,
     RunStarted,
+    TaskCancelled,
     TaskFailed,
     TaskRetrying,
     TaskSkipped,
+    TaskStarted,
     TaskSucceeded,
 )
 from graflow.errors import RemoteError
-from graflow.show.board import Again, Board
+from graflow.show.board import Again, Board, is_signal
 from graflow.show.text import duration, one_line, shorten
 
 if TYPE_CHECKING:
@@ -38,7 +41,9 @@ MOST_RUNNING = 8
 MOST_LINES = 100
 """Up to how many tasks each one that ends gets a line of its own; above that, every tenth of the run gets one.
 
-Also how many retries get a line, in a run of any size."""
+Also how many retries get a line, in a run of any size, and how many failures in a larger one."""
+MOST_ITEM_LINES = 10
+"""How many failures and retries of items get a line, in a run of any size."""
 _TENTHS = 10
 _MOST_NAMED = 5
 _ERROR_WIDTH = 200
@@ -58,9 +63,10 @@ class Progress(Protocol):
 
 
 class Lines:
-    """Plain lines: one for each task that ends, or in long runs one for each tenth of them, and one for each failure.
+    """Plain lines: one for each task that ends, or in long runs one for each tenth of them, and for the first failures.
 
-    A retry gets a line as well, as long as there are not too many of them.
+    A retry gets a line as well, as long as there are not too many of them. A map is one task; if it has many items, it
+    gets a line for each tenth of them.
 
     Args:
         stream: where to write.
@@ -72,8 +78,12 @@ class Lines:
         self._board = Board(name, total)
         self._stream = stream
         self._width = len(f"{total:,}")
+        self._is_large = total > MOST_LINES
         self._tenths = 0
+        self._failures = 0
         self._retries = 0
+        self._item_lines = 0
+        self._item_tenths: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,38 +94,73 @@ class Lines:
     def see(self, event: Event) -> None:
         """Tell what happened."""
         self._board.see(event)
+        if isinstance(event, TaskStarted) and not is_signal(event):
+            return
+        if isinstance(event, (TaskSucceeded, TaskFailed, TaskRetrying, TaskCancelled)) and event.item is not None:
+            self._see_item(event, event.item)
+            return
+        if self._is_large and isinstance(event, TaskSucceeded):
+            self._see_tenth(told=event.source != "resumed")
+            return
         match event:
             case RunStarted() if kept := self._board.came_from("resumed"):
                 self._write(f"{self._board.name}: kept {kept:,} of {self._board.total:,} tasks, which had succeeded")
+            case TaskStarted(item=None) if is_signal(event):
+                self._write(f"{event.task} waits for a signal")
+            case MapOpened() if event.items > MOST_LINES:
+                self._write(f"{event.task} has {event.items:,} items")
             case TaskRetrying() if self._board.has_begun:
                 self._retry(event)
             case TaskSucceeded(source="resumed"):
                 pass
-            case TaskSucceeded(source="cache") if self._board.total <= MOST_LINES:
+            case TaskSucceeded(source="cache"):
                 self._tell(f"{event.task} cached")
-            case TaskSucceeded() if self._board.total <= MOST_LINES:
+            case TaskSucceeded():
                 self._tell(f"{event.task} succeeded in {duration(event.seconds)}")
             case TaskFailed():
-                what = shorten(one_line(error_text(event.error)), _ERROR_WIDTH)
-                self._tell(f"{event.task} failed after {duration(event.seconds)}: {what}")
-            case TaskSkipped() if self._board.total <= MOST_LINES:
+                self._fail(event)
+            case TaskSkipped() if not self._is_large:
                 self._tell(f"{event.task} skipped: {one_line(event.reason)}")
             case CancelRequested():
                 self._write(cancelling(event.reason, self._board.running))
             case _:
                 pass
-        tenths = self._board.ended * _TENTHS // self._board.total if self._board.total else 0
-        kept = isinstance(event, TaskSucceeded) and event.source == "resumed"
-        if self._board.total > MOST_LINES and tenths > self._tenths and not kept:
+        if self._is_large:
+            self._see_tenth(told=True)
+
+    def _see_tenth(self, *, told: bool) -> None:
+        tenths = self._board.ended * _TENTHS // self._board.total
+        if told and tenths > self._tenths:
             self._write(f"{self._board.name}: {self._board.words()}")
         self._tenths = tenths
+
+    def _see_item(self, event: TaskSucceeded | TaskFailed | TaskRetrying | TaskCancelled, item: int) -> None:
+        """Tell of the first items that fail, and of each tenth of many."""
+        if isinstance(event, TaskFailed | TaskRetrying) and self._board.has_begun:
+            self._item_lines += 1
+            if self._item_lines <= MOST_ITEM_LINES:
+                self._write(_trouble_of(f"{event.task}[{item}]", event))
+            elif self._item_lines == MOST_ITEM_LINES + 1:
+                self._write("more items fail or are tried again, without a line each")
+        tally = self._board.tally(event.task)
+        if tally is None or tally.items <= MOST_LINES:
+            return
+        tenths = tally.ended * _TENTHS // tally.items
+        if tenths > self._item_tenths.get(event.task, 0):
+            self._item_tenths[event.task] = tenths
+            self._write(f"{event.task}: {tally.words()}")
+
+    def _fail(self, event: TaskFailed) -> None:
+        self._failures += 1
+        if self._failures <= MOST_LINES or not self._is_large:
+            self._tell(_trouble_of(event.task, event))
+        elif self._failures == MOST_LINES + 1:
+            self._write("more tasks fail, without a line each")
 
     def _retry(self, event: TaskRetrying) -> None:
         self._retries += 1
         if self._retries <= MOST_LINES:
-            what = shorten(one_line(error_text(event.error)), _ERROR_WIDTH)
-            wait = duration(max(0.0, event.next_at - event.at))
-            self._write(f"retry {event.task} (attempt {event.attempt + 1} in {wait}): {what}")
+            self._write(_trouble_of(event.task, event))
         elif self._retries == MOST_LINES + 1:
             self._write("more retries follow, without a line each")
 
@@ -125,6 +170,13 @@ class Lines:
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")
         self._stream.flush()
+
+
+def _trouble_of(name: str, event: TaskFailed | TaskRetrying) -> str:
+    what = shorten(one_line(error_text(event.error)), _ERROR_WIDTH)
+    if isinstance(event, TaskFailed):
+        return f"{name} failed after {duration(event.seconds)}: {what}"
+    return f"retry {name} (attempt {event.attempt + 1} in {duration(max(0.0, event.next_at - event.at))}): {what}"
 
 
 class Screen:
@@ -179,17 +231,25 @@ class Screen:
             Text(f"{board.words()}, {duration(board.seconds(now))}", no_wrap=True, overflow="ellipsis"),
         )
         room = max(1, min(MOST_RUNNING, self._console.height - 3))
-        running, retrying = board.running, board.retrying
-        busy = islice(self._busy(running, retrying, now), room)
+        running, awaited, retrying = board.running, board.awaited, board.retrying
+        busy = islice(self._busy(running, awaited, retrying, now), room)
         lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in busy]
-        if (more := len(running) + len(retrying) - room) > 0:
+        if (more := len(running) + len(awaited) + len(retrying) - room) > 0:
             lines.append(Text(f"  and {more:,} more", style="dim"))
         return Group(head, *lines)
 
-    def _busy(self, running: list[tuple[str, float]], retrying: list[Again], now: float) -> Iterator[str]:
+    def _busy(
+        self,
+        running: list[tuple[str, float]],
+        awaited: list[tuple[str, float]],
+        retrying: list[Again],
+        now: float,
+    ) -> Iterator[str]:
         for task, at in running:
             far = f"  {told}" if (told := self._board.told(task)) else ""
             yield f"  {shorten(task, 60, keep_end=True)}{far}  {duration(max(0.0, now - at))}"
+        for task, at in awaited:
+            yield f"  {shorten(task, 60, keep_end=True)}  waits for a signal  {duration(max(0.0, now - at))}"
         for task, attempt, due, error in retrying:
             wait = f"in {duration(due - now)}" if due > now else "is due"
             yield f"  {shorten(task, 60, keep_end=True)}  attempt {attempt} {wait}: {one_line(error_text(error))}"

@@ -6,7 +6,7 @@ import re
 from html import escape
 from importlib.resources import files
 
-from graflow.show.drawing import HEAD, Drawing, draw, label, second_line
+from graflow.show.drawing import HEAD, POINT, Drawing, draw, label, second_line
 from graflow.show.fold import FOLD, fold
 from graflow.show.grid import Point
 from graflow.show.layout import Rect
@@ -40,7 +40,7 @@ def to_svg(picture: Picture, *, fold_above: int = FOLD, details: bool | None = N
 
 def describe(picture: Picture) -> str:
     """The size of a picture in words."""
-    tasks = sum(task.kind == "task" for task in picture.tasks)
+    tasks = sum(task.kind != "gate" for task in picture.tasks)
     depth = 1 + max((task.level for task in picture.tasks), default=-1)
     return f"{_count(tasks, 'task')}, {_count(len(picture.edges), 'edge')}, {_count(depth, 'level')}"
 
@@ -92,16 +92,17 @@ def _edges(drawing: Drawing) -> list[str]:
     critical = drawing.picture.critical_edges()
     lines: tuple[list[str], list[str]] = [], []
     heads: dict[tuple[int, int], str] = {}
-    outcomes = drawing.picture.outcomes
+    outcomes, flags = drawing.picture.outcomes, drawing.picture.flags
     for edge, route in zip(drawing.picture.edges, drawing.layout.routes, strict=True):
         a, b, parameter = edge
         is_critical = (a, b) in critical
         marks = "gf-edge" + " gf-order" * (not parameter) + " gf-outcome" * (edge in outcomes)
+        marks += " gf-flag" * (edge in flags)
         marks += " gf-critical" * is_critical
         port = drawing.port(b, parameter)
         ends = f'data-from="{a}" data-to="{b}" data-end="{b}:{port}"'
         lines[is_critical].append(f'<path class="{marks}" {ends} d="{_path(route)}"/>')
-        if drawing.picture.tasks[b].kind == "task" and ((b, port) not in heads or is_critical):
+        if not _is_dot(drawing.picture.tasks[b]) and ((b, port) not in heads or is_critical):
             name = drawing.port_label(b, drawing.ports[b][port])
             heads[b, port] = f'<g class="gf-end" data-end="{b}:{port}">{_head(route[-1], name, is_critical)}</g>'
     return lines[False] + lines[True] + list(heads.values())
@@ -135,9 +136,14 @@ def _path(route: list[Point]) -> str:
 def _box(task: PictureTask, rect: Rect, place: str, *, details: bool, stacked: bool = False) -> str:
     marks = "gf-task" + " gf-critical" * task.critical + " gf-stack" * stacked
     marks += f" gf-{re.sub('[^a-z]', '', task.state.lower())}" if task.state is not None else ""
-    title = "\n".join(part for part in (task.id, task.detail, task.source) if part)
-    inside = _dot(rect) if task.kind == "gate" else _text_box(task, rect, details=details, stacked=stacked)
-    return f'<g class="{marks}" {place}><title>{xml(title)}</title>{inside}</g>'
+    marks += f" gf-{task.kind}" * (task.kind in ("map", "signal") or (task.kind == "gate" and not _is_dot(task)))
+    inside = _dot(rect) if _is_dot(task) else _text_box(task, rect, details=details, stacked=stacked)
+    return f'<g class="{marks}" {place}><title>{xml(task.tooltip)}</title>{inside}</g>'
+
+
+def _is_dot(task: PictureTask) -> bool:
+    """A gate without a rule, which has nothing to say."""
+    return task.kind == "gate" and not task.label
 
 
 def _dot(rect: Rect) -> str:
@@ -147,18 +153,32 @@ def _dot(rect: Rect) -> str:
 
 def _text_box(task: PictureTask, rect: Rect, *, details: bool, stacked: bool) -> str:
     text = "".join(
-        f'<rect {_rect(Rect(rect.left + shift, rect.top + shift, rect.width, rect.height))} rx="6"/>'
+        _outline(task, Rect(rect.left + shift, rect.top + shift, rect.width, rect.height))
         for shift in ((6, 3, 0) if stacked else (0,))
     )
     if task.state is not None:
         text += f'<rect class="gf-mark" {_rect(Rect(rect.left + 5, rect.top + 7, 3.5, rect.height - 14))} rx="1.7"/>'
     second = second_line(task, details=details)
-    middle, left = rect.top + rect.height / 2, _n(rect.left + 14)
+    middle, left = rect.top + rect.height / 2, _n(rect.left + (14 if task.kind != "gate" else 10))
     first_y = middle - 4 if second else middle + 4.5
     text += f'<text class="gf-label" x="{left}" y="{_n(first_y)}">{xml(label(task))}</text>'
     if second:
         text += f'<text class="gf-detail" x="{left}" y="{_n(middle + 13)}">{xml(second)}</text>'
     return text
+
+
+def _outline(task: PictureTask, rect: Rect) -> str:
+    """The rim of a box: doubled for a map, pointed for a signal, round for a gate with a rule."""
+    if task.kind == "signal":
+        left, top, right, bottom = rect.left, rect.top, rect.left + rect.width, rect.top + rect.height
+        upper, tip, lower = (right - POINT, top), (right, (top + bottom) / 2), (right - POINT, bottom)
+        points = ((left, top), upper, tip, lower, (left, bottom))
+        return f'<polygon points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in points)}"/>'
+    outline = f'<rect {_rect(rect)} rx="{"12" if task.kind == "gate" else "6"}"/>'
+    if task.kind == "map":
+        inner = Rect(rect.left + 3, rect.top + 3, rect.width - 6, rect.height - 6)
+        outline += f'<rect class="gf-inner" {_rect(inner)} rx="4"/>'
+    return outline
 
 
 def _rect(rect: Rect) -> str:

@@ -181,14 +181,16 @@
     panel.append(close, ...(selected.length === 1 ? aboutTask(selected[0]) : aboutStack()));
   };
   const aboutTask = (task) => {
-    const { id, detail, source, level, fared, critical, gate } = tasks[task];
+    const { id, detail, source, level, fared, critical, kind, condition, reason } = tasks[task];
     return [
       make("h2", id),
       facts([
-        ["", gate ? "Everything before it ends before anything after it starts." : ""],
+        ["", kind],
         ["Signature", detail, true],
         ["Defined in", source, true],
+        ["Runs", condition, true],
         ["Run", fared],
+        ["Because", reason],
         ["Level", String(level)],
         ["", critical ? "On the critical path." : ""],
         ["Before it, in all", String(reach([task], upstreams).size)],
