@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from graflow import Task, Workflow, inputs, task
+from graflow import Channel, Outcome, Task, Workflow, inputs, signal, task
 
 
 class Row(BaseModel, frozen=True):
@@ -75,6 +75,39 @@ async def fetch(url: str) -> bytes:
 @task(id="fetch-again")
 async def fetch_again(url: str, retries: int = 0) -> bytes:
     return url.encode() * (retries + 1)
+
+
+class Decision(BaseModel, frozen=True):
+    approved: bool
+
+
+@task
+def score(row: Row, weight: float = 1.0) -> float:
+    return row.price * weight
+
+
+@task
+def label(row: Row, name: str) -> str:
+    return f"{row.name} of {name}"
+
+
+@task
+def names() -> list[str]:
+    return ["x", "y"]
+
+
+@task
+def is_big(total: int) -> bool:
+    return total > 1
+
+
+@task
+def weigh(total: Outcome[int], name: Outcome[str]) -> str:
+    return f"{total} and {name}"
+
+
+approve = signal("approve", Decision)
+progress = Channel("progress", int, default=0)
 
 
 class Scaled:

@@ -1,4 +1,6 @@
-"""mypy --strict and pyright accept `accepted.py` and refuse exactly the marked lines of `rejected.py`: no plugin.
+"""mypy --strict and pyright accept one half of the files here, and refuse exactly the marked lines of the other.
+
+No plugin takes part.
 
 One run of each checker serves all tests here.
 """
@@ -19,11 +21,16 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-FILES = [HERE / f"{name}.py" for name in ("definitions", "accepted", "rejected")]
+ACCEPTED = ["definitions.py", "accepted.py", "accepted_shapes.py"]
+REJECTED = ["rejected.py", "rejected_shapes.py"]
+FILES = [HERE / name for name in (*ACCEPTED, *REJECTED)]
 MARKED = {
-    number: found[1]
-    for number, line in enumerate((HERE / "rejected.py").read_text().splitlines(), 1)
-    if (found := re.search(r"# E ([a-z-]+): \S", line))
+    file: {
+        number: found[1]
+        for number, line in enumerate((HERE / file).read_text().splitlines(), 1)
+        if (found := re.search(r"# E ([a-z-]+): \S", line))
+    }
+    for file in REJECTED
 }
 
 Complaints = dict[str, dict[int, list[tuple[str, str]]]]
@@ -71,34 +78,44 @@ def shown(file: str, complaints: dict[int, list[tuple[str, str]]]) -> str:
     return "\n".join(f"{file}:{n}: {lines[n - 1]}\n    {complaints.get(n)}" for n in sorted(complaints))
 
 
-@pytest.mark.parametrize("file", ["definitions.py", "accepted.py"])
+@pytest.mark.parametrize("file", ACCEPTED)
 def test_right_code_is_accepted(said: Complaints, file: str) -> None:
     assert not said[file], shown(file, said[file])
 
 
-def test_exactly_the_marked_lines_are_refused(said: Complaints) -> None:
-    refused = said["rejected.py"]
-    lines = (HERE / "rejected.py").read_text().splitlines()
-    missed = [f"{n}: {lines[n - 1]}" for n in MARKED if n not in refused]
+@pytest.mark.parametrize("file", REJECTED)
+def test_exactly_the_marked_lines_are_refused(said: Complaints, file: str) -> None:
+    refused, marked = said[file], MARKED[file]
+    lines = (HERE / file).read_text().splitlines()
+    missed = [f"{n}: {lines[n - 1]}" for n in marked if n not in refused]
     assert not missed, "accepted, but should not be:\n" + "\n".join(missed)
-    extra = {n: what for n, what in refused.items() if n not in MARKED}
-    assert not extra, shown("rejected.py", extra)
+    extra = {n: what for n, what in refused.items() if n not in marked}
+    assert not extra, shown(file, extra)
 
 
-def test_mypy_gives_the_reason_that_is_marked(request: pytest.FixtureRequest, said: Complaints) -> None:
+@pytest.mark.parametrize("file", REJECTED)
+def test_mypy_gives_the_reason_that_is_marked(request: pytest.FixtureRequest, said: Complaints, file: str) -> None:
     if "mypy" not in request.node.callspec.id:
         return
-    codes = {n: {code for code, _ in what} for n, what in said["rejected.py"].items()}
-    wrong = {n: (expected, codes[n]) for n, expected in MARKED.items() if n in codes and expected not in codes[n]}
+    codes = {n: {code for code, _ in what} for n, what in said[file].items()}
+    wrong = {n: (why, codes[n]) for n, why in MARKED[file].items() if n in codes and why not in codes[n]}
     assert not wrong
 
 
-def test_there_is_something_to_refuse() -> None:
-    assert len(MARKED) > 70
-    assert sum("  # E " in line for line in (HERE / "rejected.py").read_text().splitlines()) == len(MARKED)
+@pytest.mark.parametrize(("file", "least"), [("rejected.py", 70), ("rejected_shapes.py", 50)])
+def test_there_is_something_to_refuse(file: str, least: int) -> None:
+    assert len(MARKED[file]) > least
+    assert sum("  # E " in line for line in (HERE / file).read_text().splitlines()) == len(MARKED[file])
 
 
 def test_what_is_accepted_works() -> None:
     accepted = importlib.import_module("tests.typing.accepted")
     assert accepted.run.value == 2
     assert accepted.outer.last_run[accepted.total] == 2
+
+
+def test_what_is_accepted_of_shapes_works() -> None:
+    accepted = importlib.import_module("tests.typing.accepted_shapes")
+    assert accepted.run.value == [4.0, 2.0]
+    assert [record.id for record in accepted.run.items("score")] == ["score[0]", "score[1]"]
+    assert accepted.run.channel(accepted.progress) == 2

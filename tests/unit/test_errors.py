@@ -21,20 +21,28 @@ from pydantic import BaseModel
 import graflow
 from graflow import (
     CacheKeyError,
+    CancelRun,
     ConfigurationError,
+    ContinuationLimitError,
     CycleError,
     DefinitionError,
     DefinitionErrors,
     DuplicateTaskError,
+    Exponential,
+    FlagError,
     GraflowError,
     GraflowWarning,
+    GroupRuleError,
     InternalError,
+    InvalidConfigError,
     InvalidTaskError,
     InvalidTaskIdError,
     LateBindingError,
     LateBindingWarning,
     Limit,
     LocalRunner,
+    MapError,
+    Outcome,
     PlaceholderError,
     PortabilityWarning,
     QueueBackend,
@@ -47,6 +55,8 @@ from graflow import (
     RunFailedError,
     RunTimeoutError,
     SerializationError,
+    SignalError,
+    Standing,
     StoreError,
     Task,
     TaskResultError,
@@ -59,7 +69,13 @@ from graflow import (
     Workflow,
     WorkflowBuilder,
     WorkflowChangedError,
+    at_least,
+    continue_with,
+    critical,
+    each,
+    first_of,
     inputs,
+    signal,
     task,
     workflow,
 )
@@ -116,6 +132,39 @@ def breaks() -> int:
 @task
 def fails() -> int:
     raise ValueError("also broken")
+
+
+@task
+def rows() -> list[int]:
+    return [1, 2, 3]
+
+
+@task
+def both(a: Outcome[int], b: Outcome[int]) -> int:
+    return 1
+
+
+@task(max_continuations=3)
+def endless(n: int) -> int:
+    return continue_with(endless(n + 1))
+
+
+@task
+def cancels() -> int:
+    raise CancelRun("no stock left")
+
+
+approve = signal("approve", bool)
+
+
+class Undecided:
+    """A rule that knows no answer."""
+
+    def decide(self, standing: Standing) -> bool | None:
+        return "perhaps"  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return "Undecided()"
 
 
 def numbers() -> Any:
@@ -444,6 +493,176 @@ CASES: dict[str, Case] = {
         PlaceholderError, lambda: inputs(Config).pth,  # type: ignore[attr-defined]
         "the input Config has no field 'pth'; did you mean 'path'?",
     ),
+    # --- maps, flags, rules, signals, while a workflow is defined ---
+    "map without each": Case(
+        WiringError, lambda: minus.map(y=2),  # type: ignore[call-arg]
+        "minus.map() has no input that is one item, such as x=rows.each; without one, call minus(...)",
+    ),
+    "map of a map": Case(
+        WiringError, lambda: minus.map(x=rows.each).map(y=rows.each),  # type: ignore[call-arg]
+        "task 'minus' is mapped already; map over its result in another task",
+    ),
+    "an item in a call": Case(
+        WiringError, lambda: build(rows, double(rows.each)),
+        f"'rows' cannot feed parameter 'x' of task 'double': one item is not a value ('rows' at {site(rows)}, 'double' at "
+        f"{site(double)}); map over it: double.map(x=...)",
+    ),
+    "map over text": Case(
+        WiringError, lambda: build(text, echo.map(text.each)),
+        "'text' cannot feed parameter 'value' of task 'echo': str is text; return list(text) to map over its characters "
+        f"('text' at {site(text)}, 'echo' at {site(echo)}); pass another result, or convert it between",
+    ),
+    "map over a number": Case(
+        WiringError, lambda: build(one, echo.map(one.each)),  # type: ignore[misc]
+        f"'one' cannot feed parameter 'value' of task 'echo': int has no items to map over ('one' at {site(one)}, 'echo' at "
+        f"{site(echo)}); pass another result, or convert it between",
+    ),
+    "map over an item": Case(
+        PlaceholderError, lambda: each(rows.each),  # type: ignore[arg-type]
+        "one item of the result of task 'rows' cannot be mapped over as well; map a task that returns its items, and then "
+        "over that",
+    ),
+    "a map's list for one": Case(
+        WiringError, lambda: build(rows, double.map(x=rows.each), minus(1, double.map(x=rows.each).out)),  # type: ignore[arg-type]
+        "'double' cannot feed parameter 'y' of task 'minus': list[int] cannot feed int "
+        f"('double' at {site(double)}, 'minus' at {site(minus)}); pass another result, or convert it between",
+    ),
+    "flag of no bool": Case(
+        WiringError, lambda: one.when(1),  # type: ignore[arg-type]
+        "one.when() takes a flag, not 1; pass a task's result, or True or False",
+    ),
+    "flag of a task": Case(
+        WiringError, lambda: one.unless(two),  # type: ignore[arg-type]
+        "one.unless() takes a flag, not <task 'two'>; pass its result, two.out",
+    ),
+    "flag of an outcome": Case(
+        WiringError, lambda: one.when(two.outcome),  # type: ignore[arg-type]
+        "one.when(two.outcome) takes one flag for the whole task; let a task make a bool of it",
+    ),
+    "rule": Case(
+        WiringError, lambda: (one | two).require(2),  # type: ignore[call-overload]
+        "require() takes all, any, at_least(n), critical(task) or an object with a method decide(standing), not 2",
+    ),
+    "too much of a group": Case(
+        WiringError, lambda: (one | two).require(at_least(3)),
+        "at_least(3) of 2 tasks (one, two) can never be; ask for less",
+    ),
+    "critical stranger": Case(
+        WiringError, lambda: (one | two).require(critical(text)),
+        "critical task 'text' is not in the group one, two; add it with |",
+    ),
+    "more beside a rule": Case(
+        WiringError, lambda: (one | two).require(all) | text,
+        "a group that requires something is complete; write what follows: group.require(...) >> task",
+    ),
+    "rule on the right": Case(
+        WiringError, lambda: text >> (one | two).require(all),
+        "what a group requires is for what comes after it; write (a | b).require(...) >> task",
+    ),
+    "first of one": Case(
+        WiringError, lambda: first_of(one),  # type: ignore[call-overload]
+        "first_of() takes two or more tasks of different ids",
+    ),
+    "first of a number": Case(
+        WiringError, lambda: first_of(one, 3),  # type: ignore[call-overload]
+        "first_of() takes tasks, not 3",
+    ),
+    "go on with a missing input": Case(
+        WiringError, lambda: continue_with(double),  # type: ignore[arg-type]
+        "continue_with(double): parameter 'x' has no input; bind it: double(x=...)",
+    ),
+    "go on with a result": Case(
+        WiringError, lambda: continue_with(one.out),  # type: ignore[arg-type]
+        "continue_with() takes a task with its inputs, continue_with(step(n - 1)), not <the result of task 'one'>",
+    ),
+    "go on with a signal": Case(
+        WiringError, lambda: continue_with(approve),
+        "continue_with(approve) would wait for signal 'approve', which nobody can send there; put the signal into the "
+        "workflow of this task, and the rest after it",
+    ),
+    "at least none": Case(ConfigurationError, lambda: at_least(0), "at_least(0): give a whole number from 1 on"),
+    "critical of nothing": Case(
+        ConfigurationError, critical, "critical() names the tasks that have to succeed; give at least one"
+    ),
+    "signal of a name": Case(
+        ConfigurationError, lambda: signal("x", "int"),  # type: ignore[arg-type]
+        "signal 'x' takes a type, not 'int'",
+    ),
+    "signal of nothing": Case(
+        ConfigurationError, lambda: signal("x", None),  # type: ignore[arg-type]
+        "signal 'x' takes a type, not None; give type(None) for a signal that carries nothing",
+    ),
+    "late signal at once": Case(
+        ConfigurationError, lambda: signal("x", int, timeout=0),
+        "task 'x': timeout=0: Input should be greater than 0",
+    ),
+    # --- and while it runs ---
+    "map over text after all": Case(
+        MapError, lambda: failure_of(echo(["a"]), value=double.map(x=each(echo.out[0]))),
+        "echo.out[0] is text (str), and mapping over its characters is almost always a mistake; return list(text) to mean it",
+    ),
+    "map over what has no items": Case(
+        MapError, lambda: failure_of(echo(2.5), value=double.map(x=echo.each)),
+        "echo.out is of type float, which has no items to map over",
+    ),
+    "unequal": Case(
+        MapError, lambda: failure_of(rows, echo([1, 2]), value=minus.map(x=rows.each, y=echo.each)),
+        "what is mapped over side by side must have equally many items, but rows.out has 3, echo.out has 2",
+    ),
+    "too many items": Case(
+        MapError, lambda: failure_of(rows, value=double.map(x=rows.each).with_policy(max_items=2)),
+        "rows.out has more than 2 items; an endless iterator cannot be mapped over, and for more items raise the limit with "
+        ".with_policy(max_items=...)",
+    ),
+    "no flag": Case(
+        FlagError, lambda: failure_of(echo("no"), value=one.when(echo.out)),
+        "task 'one' runs only if echo.out is true, but that is 'no', of type str; return a bool",
+    ),
+    "rule without an answer": Case(
+        GroupRuleError, lambda: failure_of(one, two, value=(one | two).require(Undecided()) >> both),
+        "rule Undecided() decided 'perhaps'; it has to be True, False or None",
+    ),
+    "endless": Case(
+        ContinuationLimitError, lambda: failure_of(value=endless(0)),
+        "task 'endless' went on with another task more than 3 times, the last with 'endless'; if it is to, raise the limit: "
+        "@task(max_continuations=...)",
+    ),
+    "cancelled from within": Case(
+        RunCancelledError, lambda: build(cancels).run(runner=INLINE),
+        "run RUN of workflow 'w' was cancelled (no stock left) with 0 of 1 tasks done; run it with check=False to look at "
+        "the others",
+    ),
+    "asked to cancel": Case(CancelRun, cancels.fn, "no stock left"),
+    "signal of another type": Case(
+        SignalError, lambda: sent("yes"), "signal 'approve' takes bool, not 'yes': Input should be a valid boolean"
+    ),
+    "signal twice": Case(
+        SignalError, lambda: sent(True, False), "signal 'approve' of run RUN was sent before; the first value counts"
+    ),
+    "signal to nobody": Case(
+        SignalError, lambda: approve.send_value(True),
+        "signal 'approve' belongs to no run; send to one: handle.send(approve, True)",
+    ),
+    "send to a task": Case(
+        SignalError, lambda: sent(1, to=one),  # type: ignore[arg-type]
+        "send() takes a signal and a value, not <task 'one'>; make one with signal(id, type)",
+    ),
+    "signal read as a function": Case(
+        ResultUnavailableError, approve.fn,
+        "signal 'approve' has no body: its result arrives while the workflow runs, with handle.send() or `graflow signal`",
+    ),
+    "signal that does not come": Case(
+        TaskTimeoutError, lambda: failure_of(value=signal("slow", int, timeout=0.01)),
+        "signal 'slow' did not arrive within 0.01 s",
+    ),
+    "items of no map": Case(
+        UnknownTaskError, lambda: build(one).run(runner=INLINE).items("one"),
+        "task 'one' is no map, so it has no items",
+    ),
+    "wrong configuration": Case(
+        InvalidConfigError, lambda: Workflow.from_config({"name": "w", "tasks": {"a": {}}, "input": {}}),
+        "input: there is no key 'input' here; did you mean 'inputs'?",
+    ),
     # --- RunError ---
     "one failure": Case(
         RunFailedError, lambda: Workflow.of("w", breaks, returns=breaks).run(runner=INLINE),
@@ -480,12 +699,13 @@ CASES: dict[str, Case] = {
     # --- ConfigurationError ---
     "unknown policy": Case(
         ConfigurationError, lambda: one.with_policy(colour="red"),
-        "task 'one': there is no policy 'colour', only executor, queue, timeout, retry, cache, priority, limit",
+        "task 'one': there is no policy 'colour', only executor, queue, timeout, retry, cache, priority, limit, "
+        "max_continuations, max_items",
     ),
     "misspelt policy": Case(
         ConfigurationError, lambda: one.with_policy(retries=3),
         "task 'one': there is no policy 'retries'; did you mean 'retry'? The others are executor, queue, timeout, cache, "
-        "priority, limit",
+        "priority, limit, max_continuations, max_items",
     ),
     "impossible part of a policy": Case(
         ConfigurationError, lambda: one.with_policy(retry=0),
@@ -676,6 +896,23 @@ def cause_of(workflow: Workflow[Any, Any], runner: LocalRunner | None = None) ->
     (record,) = run.tasks.values()
     assert record.error is not None
     raise record.error
+
+
+def failure_of(*before: Task[..., Any], value: Task[..., Any]) -> None:
+    """Raise what the last of these tasks failed with."""
+    with pytest.raises(RunFailedError) as caught:
+        build(*before, value).run(runner=INLINE)
+    raise caught.value.failures[value.id]
+
+
+def sent(*values: Any, to: Any = approve) -> None:
+    """Send these, one after the other, to a run that waits."""
+    handle = LocalRunner().start(build(approve, one))
+    try:
+        for value in values:
+            handle.send(to, value)
+    finally:
+        handle.cancel()
 
 
 def twice(first: Workflow[Any, Any], second: Workflow[Any, Any], *, check: bool = True) -> None:
@@ -885,6 +1122,38 @@ def test_a_workflow_that_changed() -> None:
     assert WorkflowChangedError("tasks changed").changed == ()
 
 
+def test_cancelling_says_why() -> None:
+    there = there_and_back(CancelRun("no stock left"))
+    assert isinstance(there, CancelRun)
+    assert there.reason == "no stock left"
+    assert str(CancelRun()) == CancelRun().reason == "a task asked for it"
+
+
+def test_wrong_configuration_says_where() -> None:
+    there = there_and_back(InvalidConfigError("a.yaml:3: tasks: none", file="a.yaml", line=3, path="tasks"))
+    assert isinstance(there, InvalidConfigError)
+    assert (there.file, there.line, there.path) == ("a.yaml", 3, "tasks")
+
+
+def test_a_signal_with_another_attempt_waits_again() -> None:
+    late = signal("late", int, timeout=0.02).with_policy(retry=Retry(2, Exponential(initial=0.01)))
+    handle = LocalRunner().start(build(late), check=False)
+    try:
+        record = handle.wait(30).tasks["late"]
+    finally:
+        handle.cancel()
+    assert (record.state, record.attempts, type(record.error)) == ("failed", 2, TaskTimeoutError)
+
+
+@pytest.mark.parametrize("kind", [FlagError, GroupRuleError])
+def test_a_task_that_failed_without_an_attempt_has_its_error(kind: type[GraflowError]) -> None:
+    before = echo("no") if kind is FlagError else two
+    last = one.when(echo.out) if kind is FlagError else (one | two).require(Undecided()) >> both
+    run = (build(before, last) if kind is FlagError else build(one, before, last)).run(runner=INLINE, check=False)
+    record = run.tasks[last.id]
+    assert (record.state, record.attempts, type(record.error)) == ("failed", 0, kind)
+
+
 @pytest.mark.parametrize(
     "kind", [RunTimeoutError, TaskTimeoutError, RunConflictError, WorkflowChangedError, CacheKeyError, StoreError]
 )
@@ -1004,11 +1273,12 @@ ALL = {name: kind for name, kind in vars(tree).items() if isinstance(kind, type)
 BELOW = {
     DefinitionError: [
         DefinitionErrors, InvalidTaskError, InvalidTaskIdError, DuplicateTaskError, UnknownTaskError,
-        UnboundParameterError, WiringError, CycleError, LateBindingError, PlaceholderError,
+        UnboundParameterError, WiringError, CycleError, LateBindingError, PlaceholderError, InvalidConfigError,
     ],
     RunError: [
         RunFailedError, RunCancelledError, RunTimeoutError, RunConflictError, WorkflowChangedError,
-        ResultUnavailableError, TaskResultError, TaskTimeoutError, CacheKeyError, WorkerLostError, RemoteError,
+        ResultUnavailableError, TaskResultError, TaskTimeoutError, CacheKeyError, MapError, FlagError, GroupRuleError,
+        ContinuationLimitError, CancelRun, SignalError, WorkerLostError, RemoteError,
     ],
     GraflowError: [DefinitionError, RunError, SerializationError, StoreError, ConfigurationError, InternalError],
 }  # fmt: skip
@@ -1034,7 +1304,7 @@ def test_every_error_is_public_and_documented() -> None:
 def test_every_kind_of_error_has_its_words_above() -> None:
     met = {case.kind for case in CASES.values()}
     elsewhere = {
-        DefinitionErrors, RunCancelledError, TaskResultError, WorkerLostError, RemoteError, SerializationError, InternalError,
+        DefinitionErrors, TaskResultError, WorkerLostError, RemoteError, SerializationError, InternalError,
     }  # fmt: skip
     roots = {GraflowError, DefinitionError, RunError}
     errors = {kind for kind in ALL.values() if not issubclass(kind, Warning)}

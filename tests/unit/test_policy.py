@@ -16,7 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graflow import Cache, ConfigurationError, Exponential, Limit, RemoteError, Retry, Task, WorkerLostError, Workflow
+from graflow import (
+    Cache,
+    ConfigurationError,
+    Exponential,
+    Limit,
+    RemoteError,
+    Retry,
+    Task,
+    WorkerLostError,
+    Workflow,
+    task,
+)
 from graflow.core._class_names import class_names
 from graflow.core.policy import Policy, make_policy
 
@@ -40,6 +51,7 @@ VALUES: list[Any] = [
     Cache(),
     Cache(timedelta(hours=1), "v2"),
     Limit("db", 4),
+    made(max_continuations=5, max_items=7),
     made(retry=2, cache=True, limit=Limit("db", 1), priority=-3, timeout=1, queue="io", executor="threads"),
 ]
 
@@ -69,6 +81,7 @@ def test_to_ask_for_the_defaults_is_to_ask_for_nothing(fields: dict[str, Any]) -
 def test_a_task_asks_for_nothing_by_itself() -> None:
     policy = Task("t", len).policy
     assert (policy.retry, policy.cache, policy.priority, policy.limit) == (None, None, 0, None)
+    assert (policy.max_continuations, policy.max_items) == (None, None)
 
 
 # --- refusals ---
@@ -104,10 +117,27 @@ def test_a_task_asks_for_nothing_by_itself() -> None:
             {"retires": 3},
             (
                 "there is no policy 'retires'; did you mean 'retry'? The others are executor, queue, timeout, cache, "
-                "priority, limit"
+                "priority, limit, max_continuations, max_items"
             ),
         ),
-        ({"colour": None}, "there is no policy 'colour', only executor, queue, timeout, retry, cache, priority, limit"),
+        (
+            {"colour": None},
+            (
+                "there is no policy 'colour', only executor, queue, timeout, retry, cache, priority, limit, "
+                "max_continuations, max_items"
+            ),
+        ),
+        (
+            {"max_item": 3},
+            (
+                "there is no policy 'max_item'; did you mean 'max_items'? The others are executor, queue, timeout, "
+                "retry, cache, priority, limit, max_continuations"
+            ),
+        ),
+        ({"max_continuations": 0}, "max_continuations=0: Input should be greater than or equal to 1"),
+        ({"max_continuations": "3"}, "max_continuations='3': Input should be a valid integer"),
+        ({"max_items": True}, "max_items=True: Input should be a valid integer"),
+        ({"max_items": math.inf}, "max_items=inf: Input should be a valid integer"),
     ],
     ids=str,
 )
@@ -172,7 +202,7 @@ def test_a_policy_is_a_value(value: Any) -> None:
         setattr(value, name, getattr(value, name))
 
 
-@pytest.mark.parametrize("value", VALUES[:-1], ids=str)
+@pytest.mark.parametrize("value", [value for value in VALUES if type(value) is not Policy], ids=str)
 def test_a_policy_reads_as_it_is_written(value: Any) -> None:
     names = {"Exponential": Exponential, "Retry": Retry, "Cache": Cache, "Limit": Limit, f"{__name__}.Odd": Odd}
     text = repr(value)
@@ -185,6 +215,7 @@ def test_the_words_of_a_policy() -> None:
     retry = Retry(3, Exponential(initial=0.1), (OSError, ValueError))
     assert repr(retry) == "Retry(attempts=3, backoff=Exponential(initial=0.1), on=(OSError, ValueError))"
     assert repr(made(cache=True, timeout=3)) == "Policy(timeout=3.0, cache=Cache())"
+    assert repr(made(max_items=3)) == "Policy(max_items=3)"
     assert repr(Policy()) == "Policy()"
 
 
@@ -215,6 +246,17 @@ def test_policies_add_up_on_a_task() -> None:
     assert t.with_policy(retry=None, cache=False).policy == made(timeout=3, limit=Limit("db", 2))
     assert t.with_policy(retry=None, cache=None, timeout=None, limit=None) == Task("t", t.fn)
     assert t.with_policy(retry=2).policy.retry == Retry(2)
+
+
+def test_the_decorator_takes_every_policy() -> None:
+    asked: dict[str, Any] = {
+        "executor": "inline", "queue": "io", "timeout": 3, "retry": 2, "cache": True, "priority": 1,
+        "limit": Limit("db", 2), "max_continuations": 5, "max_items": 7,
+    }  # fmt: skip
+    assert set(asked) == set(Policy.model_fields)
+    assert task(**asked)(len).policy == made(**asked) == Task("len", len, **asked).policy
+    for name, value in asked.items():
+        assert task(**{name: value})(len).policy == made(**{name: value})
 
 
 def test_policies_count_in_the_fingerprint_and_show_in_the_plan() -> None:
