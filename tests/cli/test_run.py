@@ -12,7 +12,7 @@ import pytest
 from graflow import Exponential, LocalRunner, Retry, Task, Workflow, each, task
 from graflow.cli._foreground import value_text
 from graflow.cli._summary import MOST_ROWS, Summary, draw_summary, failure_texts, plain
-from graflow.core.run import TaskRecord
+from graflow.core.run import TaskRecord, TaskState
 from graflow.engine.drive import Execution
 from graflow.runners._brief import briefs, failed_ids
 from graflow.runners._handle import LocalRun
@@ -274,9 +274,18 @@ def test_briefs_say_what_records_say(tmp_path: Path) -> None:
     for _ in range(2):
         run = LocalRunner("inline", store=tmp_path / "runs.db").run(workflow, check=False)
         assert isinstance(run, LocalRun)
-        assert briefs(run) == [
-            (one.id, one.state, one.attempts, one.duration, one.source) for one in run.tasks.values()
+        told = briefs(run)
+        assert [one._replace(duration=None) for one in told] == [
+            (one.id, one.state, one.attempts, None, one.source) for one in run.tasks.values()
         ]
+        for brief, record in zip(told, run.tasks.values(), strict=True):
+            begun = [one.started for one in record.history if one.state is not TaskState.SUCCEEDED]
+            if begun and record.source == "run" and record.state is TaskState.SUCCEEDED:  # with the waits between
+                assert record.started is not None
+                assert record.duration is not None
+                assert brief.duration == pytest.approx(record.started + record.duration - begun[0])
+            else:
+                assert brief.duration == record.duration
         assert failed_ids(run) == ["fails"]
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from graflow import (
+    CancelRun,
+    Channel,
     ConfigurationError,
     Failed,
     LocalRunner,
@@ -17,9 +20,13 @@ from graflow import (
     RunState,
     SignalError,
     Task,
+    TaskState,
     TaskTimeoutError,
     Workflow,
+    continue_with,
+    current,
     each,
+    inputs,
     signal,
     stop_run,
 )
@@ -191,3 +198,98 @@ def test_a_flag_is_replaced() -> None:
     assert graflow_testing.run(workflow).value == 2
     run = graflow_testing.run(workflow, overrides={is_big: False})
     assert run.tasks["big"].reason == "`is_big` was false"
+
+
+# ── going on ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def upper(text: str) -> str:
+    return text.upper()
+
+
+def over_known() -> list[str]:
+    return continue_with(Task("upper", upper).map(each(["a", "b"])))
+
+
+def switched_off() -> str:
+    return continue_with(Task("upper", upper)("a").when(False))
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_a_task_goes_on_with_more_than_a_call(executor: Any) -> None:
+    runner = LocalRunner(executor, 1)
+    assert runner.run(built(Task("go", over_known))).value == ["A", "B"]
+    error = runner.run(built(Task("go", switched_off)), check=False).tasks["go"].error
+    assert str(error) == "task 'upper' has no result: it was made to run only when(False)"
+
+
+class Levels(BaseModel, frozen=True):
+    left: int
+
+
+seen = Channel("seen", int, default=0)
+
+
+def descend(left: int) -> int:
+    seen.update(lambda n: n + 1)
+    return continue_with(LEVELS.as_task("levels")(Levels(left=left - 1))) if left else 7
+
+
+_DESCEND = Task("descend", descend)
+LEVELS = Workflow.builder("levels", inputs=Levels).add(_DESCEND, left=inputs(Levels).left).build()
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_a_workflow_goes_on_with_itself_and_shares_all_with_the_run_around_it(executor: Any) -> None:
+    """Deeper than the stack is, and with one channel."""
+    run = LocalRunner(executor, 1).run(built(Task("start", descend)(400)))
+    assert (run.value, run.tasks["start"].attempts, run.channel(seen)) == (7, 401, 401)
+
+
+def stops() -> int:
+    return stop_run(5)
+
+
+def into_a_stop() -> int:
+    return continue_with(built(Task("stops", stops)).as_task("inner")())
+
+
+def test_a_stop_inside_of_a_workflow_that_a_task_went_on_with_ends_the_run() -> None:
+    start = Task("start", into_a_stop)
+    run = LocalRunner("inline").run(built(start, Task("after", double)(start.out)))
+    assert (run.value, run.state) == (5, RunState.SUCCEEDED)
+    assert run.tasks["after"].reason == "task 'start' stopped the run"
+
+
+def test_a_workflow_that_a_task_went_on_with_is_called_off_with_the_run() -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        began.set()
+        while not current().cancelled:
+            ended.wait(0.001)
+
+    inner = built(Task("waits", waits), Task("never", ended.set).after(Task("waits", waits)))
+    handle = LocalRunner("threads").start(
+        built(Task("start", lambda: continue_with(inner.as_task("inner")()))), check=False
+    )
+    began.wait()
+    handle.cancel()
+    run = handle.wait()
+    assert (run.state, run.tasks["start"].state) == (RunState.CANCELLED, TaskState.CANCELLED)
+    assert not ended.is_set()
+
+
+def test_a_cancellation_is_raised_and_not_returned() -> None:
+    error = LocalRunner("inline").run(built(Task("ends", give)(CancelRun("enough"))), check=False).tasks["ends"].error
+    assert str(error) == "task 'ends' returned CancelRun('enough'), which is to be raised: raise CancelRun(...)"
+
+
+def test_a_timeout_of_the_next_task_holds_although_the_run_knew_none() -> None:
+    def slow() -> None:
+        while not current().cancelled:
+            pass
+
+    start = Task("start", lambda: continue_with(Task("slow", slow, timeout=0.05)()))
+    error = LocalRunner("threads").run(built(start), check=False).tasks["start"].error
+    assert isinstance(error, TaskTimeoutError)

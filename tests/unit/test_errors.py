@@ -525,7 +525,7 @@ CASES: dict[str, Case] = {
     "a map's list for one": Case(
         WiringError, lambda: build(rows, double.map(x=rows.each), minus(1, double.map(x=rows.each).out)),  # type: ignore[arg-type]
         "'double' cannot feed parameter 'y' of task 'minus': list[int] cannot feed int "
-        f"('double' at {site(double)}, 'minus' at {site(minus)}); pass another result, or convert it between",
+        f"('double' at {site(double)}, 'minus' at {site(minus)}); to run it for each item: minus.map(y=double.each)",
     ),
     "flag of no bool": Case(
         WiringError, lambda: one.when(1),  # type: ignore[arg-type]

@@ -126,6 +126,7 @@ def _template(value: Any, budget: list[int], depth: int = 0) -> Any:
 def _survey(root: Any, owner: str, parameter: str) -> tuple[int, Placeholder | None, bool]:
     """Look through a value once, without recursion: its leaves, a placeholder in it, are all containers immutable?"""
     from graflow.core.group import Group
+    from graflow.core.map_task import MapTask
     from graflow.core.task import Task
 
     leaves, found, constant = 0, None, True
@@ -148,6 +149,8 @@ def _survey(root: Any, owner: str, parameter: str) -> tuple[int, Placeholder | N
         elif issubclass(cls, Task | Group):
             what = f"task {value.id!r}" if issubclass(cls, Task) else "a group of tasks"
             cure = f"pass its result, {value.id}.out" if issubclass(cls, Task) else "pass the results one by one"
+            if issubclass(cls, MapTask):  # a type checker takes the task's own .out for the result of one item
+                cure = f"pass the result of the map: mapped = {value.id}.map(...), and then mapped.out"
             raise WiringError(f"input {parameter!r} of task {owner!r} is {what} itself; {cure}")
         elif (inside := _inside(value, hiding)) is None:
             leaves += 1

@@ -10,6 +10,7 @@ from graflow.core._hints import NoSuchProjection, describe, incompatible, projec
 from graflow.core._inputs import Template
 from graflow.core.outcome import Failed, Ok, Skipped
 from graflow.core.placeholder import (
+    EACH,
     OUTCOME,
     InputSource,
     Path,
@@ -50,7 +51,22 @@ def misfit(task: Task[..., Any], parameter: str | None, value: Any, structure: S
     wanted = task._definition.hints.params.get(parameter or "", Any)
     if not _is_map(task) and (item := _item_in(value)) is not None:
         return Finding(item, "one item is not a value", f"map over it: {task.id}.map({parameter}=...)")
-    return flawed(value, wanted, structure)
+    found = flawed(value, wanted, structure)
+    if found is not None and found.cure == _CURE and _fits_by_item(value, wanted, structure):
+        spelt = source_spelling(make_placeholder(value.__graflow_source__, (*value.__graflow_path__, *EACH)))
+        return found._replace(cure=f"to run it for each item: {task.id}.map({parameter}={spelt})")
+    return found
+
+
+def _fits_by_item(value: Any, wanted: Any, structure: Structure) -> bool:
+    """Has an input, which does not fit as a whole, items that do?"""
+    if type(value) is not Placeholder or takes_item(value) or takes_outcome(value):
+        return False
+    try:
+        item = _type_of(make_placeholder(value.__graflow_source__, (*value.__graflow_path__, *EACH)), structure)
+    except _NoSuchPart:
+        return False
+    return item is not Any and not incompatible(item, wanted)
 
 
 def flawed(value: Any, wanted: Any, structure: Structure) -> Finding | None:

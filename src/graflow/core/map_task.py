@@ -80,6 +80,8 @@ def _example(task: Task[..., Any], bound: tuple[Any, ...]) -> str:
     """An input that is an item: the first result that was given, if one was."""
     names = task._definition.shape.names
     for name, value in zip(names, bound, strict=True):
+        if type(value) is Template and not value.refs:
+            return f"{name}=each([...])"
         if type(value) is Placeholder:
             spelt = source_spelling(value)
             return f"{name}={spelt.removesuffix('.out')}.each" if spelt.endswith(".out") else f"{name}=each({spelt})"

@@ -107,6 +107,11 @@ class Placeholder(_PlaceholderFields):
 
     def __iter__(self) -> Iterator[Any]:
         has_items = self.__graflow_path__ != OUTCOME
+        if takes_item(self):
+            raise PlaceholderError(
+                f"{describe(self)} exists only while the workflow runs, so there is nothing to loop over now; pass it "
+                f"to .map(), which runs the task for each item"
+            )
         raise PlaceholderError(
             f"{describe(self)} exists only while the workflow runs, so it cannot be iterated or unpacked now; "
             f"pass it to a task instead{f', or take one item with {source_spelling(self)}[0]' * has_items}"
@@ -293,7 +298,9 @@ def _known(items: Any) -> Any:
     if isinstance(items, str | bytes | bytearray):
         raise WiringError(f"each({items!r}) would map over characters; write each(list(text)) to mean it")
     if not hasattr(items, "__iter__") or hasattr(items, "__next__"):
-        raise WiringError(f"each() takes a collection, not {items!r}; write each(list(...))")
+        own = getattr(items, "id", None) if hasattr(items, "_definition") else None
+        cure = "each(list(...))" if hasattr(items, "__next__") else f"{own}.each" if own else f"each([{items!r}])"
+        raise WiringError(f"each() takes a collection, not {items!r}; write {cure}")
     from graflow.core._digest import digest_value
 
     values = tuple(items)

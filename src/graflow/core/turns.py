@@ -14,6 +14,7 @@ from graflow.core._definition import UNBOUND
 from graflow.core._digest import digest_value
 from graflow.core._inputs import Template
 from graflow.core._nesting import nested_workflow
+from graflow.core.map_task import MapTask
 from graflow.core.signal import Signal
 from graflow.core.task import Task
 from graflow.errors import MapError, WiringError
@@ -109,7 +110,8 @@ def continue_with(task: Task[[], R]) -> R:
         raise WiringError(
             f"continue_with({task.id}): parameter {missing[0]!r} has no input; bind it: {task.id}({missing[0]}=...)"
         )
-    if next(iter(referenced(task)), None) is not None:  # what it reads comes first, in a workflow of their own
+    if task._edges or isinstance(task, MapTask) or next(iter(referenced(task)), None) is not None:
+        # It is more than a call: what it reads comes first, it has items, or a flag. All that makes a workflow.
         from graflow.core.workflow import Workflow
 
         task = Workflow.of(task.id, task, returns=task).as_task(task.id)()

@@ -16,18 +16,20 @@ from graflow.core.placeholder import Placeholder
 from graflow.core.signal import Signal
 from graflow.core.task import Task
 from graflow.core.turns import Columns, Continuation, Stop
-from graflow.errors import ResultUnavailableError, TaskResultError
+from graflow.errors import CancelRun, ResultUnavailableError, TaskResultError
 
 #: What a task returns by mistake: the definition of work in place of its result.
 DEFINITIONS: frozenset[type] = frozenset({Task, MapTask, Signal, Placeholder, Group, WorkflowBuilder, Block})
 #: What a task returns to have the run take another turn.
 TURNS: frozenset[type] = frozenset({Columns, Continuation, Stop})
 #: Types of results that need a second look.
-SPECIAL: frozenset[type] = DEFINITIONS | TURNS | {CoroutineType}
+SPECIAL: frozenset[type] = DEFINITIONS | TURNS | {CoroutineType, CancelRun}
 
 
 def result_error(id: str, value: Any) -> TaskResultError | None:
     """Why a value cannot be the result of a task; None if it can."""
+    if type(value) is CancelRun:
+        return TaskResultError(f"task {id!r} returned {value!r}, which is to be raised: raise CancelRun(...)")
     if type(value) not in DEFINITIONS:
         return None
     if isinstance(value, Task):

@@ -57,6 +57,7 @@ class Ledger:
         notes: task → what else is to be said of it: why it ran or not where a cache or a store knew a result.
         started: per task, when its last attempt started.
         ended: per task, when it ended.
+        begun: task that went on with another → when its first turn started.
         worker: per task, the number of the worker that ran it.
         workers: the names of workers, by number.
         epoch: what to add to these times to get seconds since the epoch.
@@ -78,7 +79,7 @@ class Ledger:
         self.functions = plan.functions[:]
         self.function_of = plan.function_of + [0] * blank
         self.recipes: list[tuple[int, ...] | Recipe] = [*plan.recipes, *[()] * blank]
-        self.policies = plan.policies
+        self.policies = dict(plan.policies)
         self.id = id
         self.plan = plan
         self.machine = machine
@@ -91,6 +92,7 @@ class Ledger:
         self.notes: dict[int, str] = {}
         self.started = [0.0] * n
         self.ended = [0.0] * n
+        self.begun: dict[int, float] = {}
         self.worker = [0] * n
         self.workers: list[str] = [""]
         self.epoch = 0.0

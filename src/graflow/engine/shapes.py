@@ -106,7 +106,7 @@ def open_map(run: Commits, i: int, attempt: int, rows: Sequence[tuple[Any, ...]]
     run.worker += [0] * count
     if policy is not None:
         first = machine.items.first + len(machine.items)
-        run.policies = {**run.policies, **dict.fromkeys(range(first, first + count), policy)}
+        run.policies.update(dict.fromkeys(range(first, first + count), policy))
     run.grew(i, count)
     items = machine.opened(i, attempt, count, rules, known)
     assert items is not None
@@ -194,6 +194,7 @@ def go_on(run: Commits, i: int, attempt: int, turn: Continuation, now: float) ->
         )
         run.fail_for_good(i, attempt, error, now)
     elif verdict == AGAIN:
+        run.begun.setdefault(i, run.started[i])
         step(run, i, await_step if run.awaits(i) else run_step, Given((turn,)))
         if run.is_heard:
             id, item = run.name(i)
@@ -212,7 +213,7 @@ def _new_rules(run: Commits, i: int, own: Policy | None) -> Rules | None:
 
     changed = {name: value for name in ("retry", "timeout") if (value := getattr(own, name)) is not None}
     new = policy.model_copy(update=changed) if policy is not None else Policy(**changed)
-    run.policies = {**run.policies, i: new}
+    run.policies[i] = new
     run.keep_time()
     return rules_for(new, f"{run.id}/{run.ids[i]}")
 
