@@ -14,6 +14,7 @@ from graflow import (
     Channel,
     ConfigurationError,
     Failed,
+    GraflowWarning,
     LocalRunner,
     Ok,
     RunFailedError,
@@ -293,3 +294,21 @@ def test_a_timeout_of_the_next_task_holds_although_the_run_knew_none() -> None:
     start = Task("start", lambda: continue_with(Task("slow", slow, timeout=0.05)()))
     error = LocalRunner("threads").run(built(start), check=False).tasks["start"].error
     assert isinstance(error, TaskTimeoutError)
+
+
+@pytest.mark.parametrize("make", [lambda: continue_with(Task("upper", upper)("a")), lambda: stop_run(3)])
+def test_a_turn_that_is_not_returned_is_told_of(make: Any) -> None:
+    def forgets() -> int:
+        make()
+        return 1
+
+    with pytest.warns(GraflowWarning, match="was made and not returned, so nothing comes of it; return it"):
+        assert LocalRunner("inline").run(built(Task("forgets", forgets))).value == 1
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+def test_a_turn_that_is_returned_is_not(executor: Any, recwarn: pytest.WarningsRecorder) -> None:
+    LocalRunner(executor, 1).run(built(Task("go", over_known)))
+    LocalRunner(executor, 1).run(built(Task("start", descend)(3)))
+    LocalRunner(executor, 1).run(built(Task("start", into_a_stop)))
+    assert not [one for one in recwarn if isinstance(one.message, GraflowWarning)]

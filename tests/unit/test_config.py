@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,9 @@ from graflow import (
     Task,
     Workflow,
     each,
+    first_of,
     inputs,
+    signal,
     task,
     workflow,
 )
@@ -507,7 +509,7 @@ def workflows(draw: st.DrawFn) -> Workflow[Any, Any]:
                     made = made.when(other.out[0].flag).unless(draw(st.booleans()))
                 case _:
                     continue
-        source = tasks[0].out[0] if tasks and draw(st.booleans()) else None
+        source = tasks[0].out[0] if draw(st.booleans()) and tasks else None
         made = made(parts) if source is None else made.map([*parts, each(source.rows).name])
         timeout = draw(st.none() | st.integers(1, 9))
         tasks.append(made.with_policy(timeout=timeout, retry=draw(st.none() | st.integers(1, 3))))
@@ -656,7 +658,10 @@ def test_reading_yaml_without_its_library_says_how_to_get_it(tmp_path: Path, mon
 
 
 CALLS: dict[str, tuple[Callable[[], object], str]] = {
-    "source": (lambda: Workflow.from_config(3), "from_config() takes a mapping or the path of a file, not 3"),
+    "source": (
+        lambda: Workflow.from_config(cast(Any, 3)),
+        "from_config() takes a mapping or the path of a file, not 3",
+    ),
     "registry": (
         lambda: Workflow.from_config({}, "x"),
         "registry= takes a mapping from names to tasks, or tasks, not 'x'",
@@ -682,3 +687,18 @@ def test_a_call_that_is_wrong(name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_registered_signal_and_a_first_of_can_be_used() -> None:
+    go, fast, slow = signal("go", bool), Task("fast", plain), Task("slow", plain)
+    either = first_of(fast(1), slow(2))
+    tasks = {
+        "fast": {"inputs": {"value": 1}},
+        "slow": {"inputs": {"value": 2}},
+        either.id: {},
+        "go": {},
+        "both": {"inputs": {"first": {"from": either.id}, "second": {"from": "go"}}},
+    }
+    built = Workflow.from_config({"name": "w", "tasks": tasks}, [fast, slow, either, go, both])
+    by_hand = Workflow.builder("w").add_all([fast(1), slow(2), either, go, both(either.out, go.out)]).build()
+    assert built == by_hand

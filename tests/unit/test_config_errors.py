@@ -7,19 +7,20 @@ from __future__ import annotations
 import os
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import getcwd as borrowed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, validate_call
 
 from graflow import (
     CycleError,
     DefinitionError,
     DefinitionErrors,
     InvalidConfigError,
+    Outcome,
     Task,
     UnboundParameterError,
     WiringError,
@@ -96,6 +97,7 @@ FILES = {
     ),
     "no yaml": Case("name: w\na: [\n", ["w:3: this is no YAML: expected the node content, but found '<stream end>'"]),
     "control characters": Case("a: \x01", ["w: this is no YAML: unacceptable character #x0001: special characters are not allowed"]),
+    "tabs": Case("name: w\ntasks:\n\ta: 1\n", ["w:3: this is no YAML: there is a tab; indent with spaces"]),
     "two documents": Case("a: 1\n---\nb: 2\n", ["w:2: this is no YAML: but found another document"]),
     "no json": Case('{"name": "w",\n}', ["w:1: this is no JSON: Illegal trailing comma before end of object"], "json"),
     "no toml": Case('name = "w"\na = \n', ["w:2: this is no TOML: Invalid value"], "toml"),
@@ -187,7 +189,7 @@ task: {}
             "w:11: tasks.a.limit.name: string should match pattern '^[A-Za-z0-9_][A-Za-z0-9_.-]*$', not 'a b'",
             "w:11: tasks.a.limit.at_once: input should be greater than or equal to 1, not 0",
             "w:12: tasks.a.executor: input should be 'inline', 'threads' or 'processes', not 'thread'",
-            "w:13: tasks.a.matrix.a: list should have at least 1 item after validation, not 0, not []",
+            "w:13: tasks.a.matrix.a: there has to be one item at least",
             "w:14: tasks.b: give a mapping, not 3",
             "w:15: task: there is no key 'task' here; did you mean 'tasks'?",
         ],
@@ -218,14 +220,14 @@ task: {}
             "w:11: tasks.g.task: 'generates' cannot be a task: 'generates' is a generator function, so its result would be a generator that nobody has run yet; return a list instead",
             "w:12: tasks.h.task: 'os:sys tem' is not of the form module:name",
             f"w:13: tasks.i.task: '{HERE}:HERE' is neither a task nor callable, but {HERE!r}",
-            "w:14: tasks.nothing: no task is registered as 'nothing'; there are extract, clean, publish, Sales, generates",
+            "w:14: tasks.nothing: no task is registered as 'nothing'; there are extract, clean, publish, generates",
         ],
     ),
     "models and exceptions": Case(
         "name: w\ninputs: clean\ntasks:\n  extract:\n    retry: {attempts: 2, on: [OSError, int, Nothing]}\n",
         [
             "w:2: inputs: 'clean' is no pydantic model, which a workflow's inputs need, but <task 'clean'>",
-            "w:5: tasks.extract.retry.on: no exception is registered as 'int'; there are extract, clean, publish, Sales, generates",
+            "w:5: tasks.extract.retry.on: no exception is registered as 'int'; write a builtin one, such as OSError, or module:name of an allowed module, or register it",
         ],
     ),
     "references": Case(
@@ -465,6 +467,205 @@ def test_definition_errors_name_their_place(tmp_path: Path) -> None:
         f"{file}:8: tasks.one.inputs.text: 'extract' cannot feed parameter 'text' of task 'one': list[int] cannot feed str ("
     )
     assert str(two).startswith(f"{file}:12: tasks.two.inputs.text: 'extract' cannot feed ")
+
+
+class Report(BaseModel, frozen=True):
+    lines: int = 0
+
+
+def report(rows: list[int], about: Path | None = None) -> Report:
+    return Report(lines=len(rows))
+
+
+def send(report: Report, times: int = 1, *more: float, to: Sequence[str] = (), **rest: Literal["a", "b"]) -> bool:
+    return True
+
+
+def ended(how: Outcome[int]) -> int:
+    return 1
+
+
+def listed(text: str) -> list[str]:
+    return [text]
+
+
+class Page(BaseModel, frozen=True):
+    lines: list[str] = []
+
+
+def pages() -> Page:
+    return Page()
+
+
+@validate_call
+def converted(report: Report, times: int = 1) -> bool:
+    return report.lines == times
+
+
+MORE = [extract, clean, publish, Sales, report, send, ended, listed, converted, pages]
+
+
+def said_of(tasks: dict[str, Any], **top: Any) -> list[str]:
+    """All errors of some tasks, without the places where functions stand."""
+    with pytest.raises(DefinitionError) as caught:
+        Workflow.from_config({"name": "w", "tasks": tasks, **top}, MORE)
+    errors = caught.value.exceptions if isinstance(caught.value, DefinitionErrors) else (caught.value,)
+    return [re.sub(r" \(['/][^)]*\);", ";", str(error)) for error in errors]
+
+
+def test_a_flag_that_is_none_is_at_the_flag(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(
+        BASE
+        + """\
+  clean:
+    inputs: {rows: [1]}
+    when: {from: number}
+  publish:
+    inputs: {text: x}
+    unless:
+      - {from: flag}
+      - {from: number}
+  flag: {task: send, inputs: {report: {from: report}}}
+  report: {inputs: {rows: {from: extract}}}
+  number: {task: ended, inputs: {how: {outcome: number0}}}
+  number0: {task: ended, inputs: {how: {literal: 1}}}
+"""
+    )
+    with pytest.raises(DefinitionErrors) as caught:
+        Workflow.from_config(file, MORE)
+    one, other = map(str, caught.value.exceptions)
+    assert one.startswith(f"{file}:7: tasks.clean.when: 'number' cannot be the flag of clean.when(): int cannot feed ")
+    assert other.startswith(f"{file}:12: tasks.publish.unless[1]: 'number' cannot be the flag of publish.unless(): ")
+
+
+def test_advice_is_in_the_notation_of_a_file() -> None:
+    some = {"extract": {"inputs": {"path": "x"}}, "one": {"task": "ended", "inputs": {"how": {"literal": 1}}}}
+    assert said_of({**some, "d": {"task": "clean"}}) == [
+        "tasks.d: parameter 'rows: list[int]' of task 'd' has no input; 'extract' could feed it: rows: {from: extract}"
+    ]
+    assert said_of(
+        {
+            **some,
+            "a": {"task": "ended", "inputs": {"how": {"from": "one"}}},
+            "b": {"task": "clean", "inputs": {"rows": {"outcome": "extract"}}},
+            "c": {"task": "publish", "inputs": {"text": {"from": "listed"}}},
+            "listed": {"inputs": {"text": "x"}},
+        }
+    ) == [
+        "tasks.a.inputs.how: 'one' cannot feed parameter 'how' of task 'a': int cannot feed Ok[int] | Failed | Skipped; pass how it ended, {outcome: one}",
+        "tasks.b.inputs.rows: {outcome: extract} cannot feed parameter 'rows' of task 'b': Ok[list[int]] | Failed | Skipped cannot feed list[int]; pass its result, {from: extract}",
+        "tasks.c.inputs.text: 'listed' cannot feed parameter 'text' of task 'c': list[str] cannot feed str; to run it for each item: {each: listed}",
+    ]
+    parts = {"from": "pages", "path": "lines"}
+    assert said_of({"pages": {}, "c": {"task": "publish", "inputs": {"text": parts}}}) == [
+        "tasks.c.inputs.text: 'pages' cannot feed parameter 'text' of task 'c': list[str] cannot feed str; to run it for each item: {each: {from: pages, path: '.lines'}}"
+    ]
+    assert said_of({"extract": {}}) == [
+        "tasks.extract: parameter 'path: str' of task 'extract' has no input; write it under inputs: path: ..."
+    ]
+    assert said_of({**some, "a": {"task": "publish", "inputs": {"text": "x"}, "when": {"outcome": "one"}}}) == [
+        "tasks.a.when: when: {outcome: one} takes one flag for the whole task; let a task make a bool of it"
+    ]
+
+
+CURE = "correct it, or pass it unchecked: {literal: ...}"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"report": "report"}, "report: 'report' does not fit parameter 'report: Report'; for a reference write {from: report}"),
+        ({"report": {"form": "report"}}, "report: {'form': 'report'} does not fit parameter 'report: Report'; for a reference write {from: report}"),
+        ({"report": {"From": "report"}}, "report: {'From': 'report'} does not fit parameter 'report: Report'; for a reference write {from: report}"),
+        ({"report": {"task": "report", "path": ".x"}}, "report: {'path': '.x', 'task': 'report'} does not fit parameter 'report: Report'; for a reference write {from: report, path: .x}"),
+        ({"report": {"input": "path"}}, "report: {'input': 'path'} does not fit parameter 'report: Report'; for a reference write {inputs: path}"),
+        ({"report": {"lines": 1}}, f"report: {{'lines': 1}} does not fit parameter 'report: Report'; {CURE}"),
+        ({"report": {"literal": 1}, "times": "three"}, f"times: 'three' does not fit parameter 'times: int'; {CURE}"),
+        ({"report": {"literal": 1}, "times": "3"}, f"times: '3' does not fit parameter 'times: int'; {CURE}"),
+        ({"report": {"literal": 1}, "to": ["x", 1]}, f"to: ['x', 1] does not fit parameter 'to: Sequence[str]', at [1]: input should be a valid string; {CURE}"),
+        ({"report": {"literal": 1}, "times": 1, "*": [1, "report"]}, "*[1]: 'report' does not fit parameter 'more: float'; for a reference write {from: report}"),
+        ({"report": {"literal": 1}, "other": "c"}, f"other: 'c' does not fit parameter 'rest: Literal['a', 'b']'; {CURE}"),
+        ({"report": "report", "times": {"each": "extract"}}, "report: 'report' does not fit parameter 'report: Report'; for a reference write {from: report}"),
+    ],
+)  # fmt: skip
+def test_a_constant_that_does_not_fit_is_no_constant(inputs: dict[str, Any], said: str) -> None:
+    some = {"extract": {"inputs": {"path": "x"}}, "report": {"inputs": {"rows": {"from": "extract"}}}}
+    assert said_of({**some, "send": {"inputs": inputs}}) == [f"tasks.send.inputs.{said}"]
+
+
+def test_one_constant_among_references_is_looked_at() -> None:
+    some = {"one": {"task": "ended", "inputs": {"how": {"literal": 1}}}}
+    assert said_of({**some, "clean": {"inputs": {"rows": [{"from": "one"}, 2, "one", {"literal": "one"}]}}}) == [
+        "tasks.clean.inputs.rows[2]: 'one' does not fit parameter 'rows: int'; for a reference write {from: one}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"report": {"inputs": {"rows": [1], "about": "x.csv"}}},  # a text for a path
+        {"send": {"inputs": {"report": {"literal": "report"}, "to": "abc", "x": "a"}}},
+        {"converted": {"inputs": {"report": {"lines": 3}, "times": "3"}}},  # it converts them itself
+        {"publish": {"inputs": {"text": "publish"}}},
+    ],
+)
+def test_a_constant_that_may_fit_passes(tasks: dict[str, Any]) -> None:
+    assert [*Workflow.from_config({"name": "w", "tasks": tasks}, MORE).tasks] == [*tasks]
+
+
+def test_what_does_not_fit_is_written_down_as_a_literal() -> None:
+    wrong: Any = "three"
+    first = Task("ended", ended)(wrong)
+    built = Workflow.builder("w").add_all([first, clean([first.out, wrong])]).build()
+    config = built.to_config(MORE)
+    assert config["tasks"]["ended"]["inputs"] == {"how": {"literal": "three"}}
+    assert config["tasks"]["clean"]["inputs"] == {"rows": [{"from": "ended"}, {"literal": "three"}]}
+    assert Workflow.from_config(config, MORE) == built
+
+
+def test_a_flag_that_is_the_name_of_a_task() -> None:
+    flags = "a flag is true, false, or a reference with from, outcome, inputs or matrix"
+    some = {"send": {"inputs": {"report": {"literal": 1}}}}
+    assert said_of({**some, "publish": {"inputs": {"text": "x"}, "when": "send", "unless": ["sent"]}}) == [
+        f"tasks.publish.when: {flags}, not 'send'; write {{from: send}}",
+        f"tasks.publish.unless[0]: {flags}, not 'sent'",
+    ]
+
+
+def test_what_is_switched_off_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said_of(
+        {
+            "archive": {"task": "extrct", "enabled": False},
+            "nothing": {"enabled": False},
+            "publish": {"inputs": {"text": "x"}},
+        }
+    ) == [
+        "tasks.archive.task: no task is registered as 'extrct'; did you mean 'extract'?",
+        "tasks.nothing: no task is registered as 'nothing'; there are extract, clean, publish, report, send, ended, listed, converted, pages",
+    ]
+    assert said_of(
+        {"archive": {"task": "extract", "enabled": False}, "publish": {"after": ["archiv"], "inputs": {"text": "x"}}}
+    ) == ["tasks.publish.after: there is no task 'archiv'; did you mean 'archive'?"]
+    (tmp_path / "users_heavy.py").write_text("import users_heavy_library")  # which may be why it is switched off
+    monkeypatch.syspath_prepend(tmp_path)
+    off: dict[str, Any] = {"task": "users_heavy:run", "enabled": False}
+    config = {"name": "w", "tasks": {"a": off, "publish": {"inputs": {"text": "x"}}}}
+    assert [*Workflow.from_config(config, MORE, modules=["users_heavy"]).tasks] == ["publish"]
+    off["task"] = "users_heavi:run"
+    (error,) = errors_of(config, modules=["users_heavi"])
+    assert "module 'users_heavi' cannot be imported: ModuleNotFoundError" in str(error)
+
+
+def test_exceptions_are_suggested_where_exceptions_are_meant() -> None:
+    def of(name: str) -> list[str]:
+        return said_of({"publish": {"inputs": {"text": "x"}, "retry": {"attempts": 2, "on": [name]}}})
+
+    place = "tasks.publish.retry.on: no exception is registered as"
+    assert of("OSErr") == [f"{place} 'OSErr'; did you mean 'OSError' or 'EOFError'?"]
+    assert of("Strange") == [
+        f"{place} 'Strange'; write a builtin one, such as OSError, or module:name of an allowed module, or register it"
+    ]
 
 
 def test_a_missing_input_names_the_task(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ understands, so a body stays a function that can be tested: look at what it retu
 
 from __future__ import annotations
 
+import warnings
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from graflow.core._attempt import ATTEMPT
 from graflow.core._collect import referenced
 from graflow.core._definition import UNBOUND
 from graflow.core._digest import digest_value
@@ -17,7 +19,7 @@ from graflow.core._nesting import nested_workflow
 from graflow.core.map_task import MapTask
 from graflow.core.signal import Signal
 from graflow.core.task import Task
-from graflow.errors import MapError, WiringError
+from graflow.errors import GraflowWarning, MapError, WiringError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,24 @@ class Turn:
     __slots__ = ()
 
 
-class Continuation(Turn):
+class _Returned(Turn):
+    """A turn that means something only where a body returns it. Says so if nobody did.
+
+    Attributes:
+        is_taken: somebody sees to it.
+    """
+
+    __slots__ = ("is_taken",)
+
+    def __init__(self) -> None:
+        self.is_taken = False
+
+    def __del__(self) -> None:
+        if not self.is_taken and ATTEMPT.get() is not None:
+            warnings.warn(f"{self!r} was made and not returned, so nothing comes of it; return it", GraflowWarning, 2)
+
+
+class Continuation(_Returned):
     """What `continue_with` gives.
 
     Attributes:
@@ -46,16 +65,18 @@ class Continuation(Turn):
     __slots__ = ("task",)
 
     def __init__(self, task: Task[[], Any]) -> None:
+        super().__init__()
         self.task = task
 
     def __reduce__(self) -> tuple[Any, ...]:
+        self.is_taken = True
         return Continuation, (self.task,)
 
     def __repr__(self) -> str:
         return f"<continue with {self.task!r}>"
 
 
-class Stop(Turn):
+class Stop(_Returned):
     """What `stop_run` gives.
 
     Attributes:
@@ -65,9 +86,11 @@ class Stop(Turn):
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
+        super().__init__()
         self.value = value
 
     def __reduce__(self) -> tuple[Any, ...]:
+        self.is_taken = True
         return Stop, (self.value,)
 
     def __repr__(self) -> str:
@@ -110,20 +133,21 @@ def continue_with(task: Task[[], R]) -> R:
         raise WiringError(
             f"continue_with({task.id}): parameter {missing[0]!r} has no input; bind it: {task.id}({missing[0]}=...)"
         )
+    following: Task[[], Any] = task
     if task._edges or isinstance(task, MapTask) or next(iter(referenced(task)), None) is not None:
         # It is more than a call: what it reads comes first, it has items, or a flag. All that makes a workflow.
         from graflow.core.workflow import Workflow
 
-        task = Workflow.of(task.id, task, returns=task).as_task(task.id)()
-    nested = nested_workflow(task)
+        following = Workflow.of(task.id, task, returns=task).as_task(task.id)()
+    nested = nested_workflow(following)
     inside = () if nested is None else nested.tasks.values()
-    waiting = next((one for one in (task, *inside) if isinstance(one, Signal)), None)
+    waiting = next((one for one in (following, *inside) if isinstance(one, Signal)), None)
     if waiting is not None:
         raise WiringError(
             f"continue_with({task.id}) would wait for signal {waiting.id!r}, which nobody can send there; put the "
             f"signal into the workflow of this task, and the rest after it"
         )
-    return cast(R, Continuation(task))
+    return cast(R, Continuation(following))
 
 
 def stop_run(value: R) -> R:

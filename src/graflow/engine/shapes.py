@@ -73,10 +73,13 @@ def commit_turn(run: Commits, i: int, attempt: int, turn: Turn, now: float) -> N
     if isinstance(turn, Columns):
         open_map(run, i, attempt, turn.rows, now)
     elif isinstance(turn, Continuation):
+        turn.is_taken = True
         go_on(run, i, attempt, turn, now)
-    elif isinstance(turn, Stop) and run.is_current(i, attempt):
-        run.notes[i] = STOPPED
-        run.commit(i, attempt, turn.value, now, _payload(run, turn.value), stops=True)
+    elif isinstance(turn, Stop):
+        turn.is_taken = True
+        if run.is_current(i, attempt):
+            run.notes[i] = STOPPED
+            run.commit(i, attempt, turn.value, now, _payload(run, turn.value), stops=True)
 
 
 def _payload(run: Commits, value: Any) -> Any:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, assert_never, cast
+from typing import Any, assert_never
 
 from graflow.core._definition import UNBOUND, Shape
 from graflow.core._recording import RECORDER
 from graflow.core.config import _projection
 from graflow.core.config._document import Source, read
 from graflow.core.config._expand import Entries, Entry, expand
-from graflow.core.config._keys import Keys, Mistake, Places, Stage, suggestion
+from graflow.core.config._fit import inputs_of, intended, misfits, words
+from graflow.core.config._keys import Keys, Mistake, Stage, suggestion
+from graflow.core.config._located import Located, translated
 from graflow.core.config._models import (
     POLICIES,
     All,
@@ -28,11 +29,11 @@ from graflow.core.config._models import (
     reference,
     validated,
 )
-from graflow.core.config._names import Names, Registry
+from graflow.core.config._names import Names, Registry, lacks_library
 from graflow.core.placeholder import Placeholder, each, inputs, takes_item
 from graflow.core.task import Task, make_task
 from graflow.core.workflow import Workflow, build_workflow, check_name
-from graflow.errors import ConfigurationError, DefinitionError, DefinitionErrors
+from graflow.errors import ConfigurationError, DefinitionError
 
 AnyTask = Task[..., Any]
 
@@ -88,6 +89,7 @@ class _Wiring:
         for entry in self.entries.by_id.values():
             with self._noted(entry.keys):
                 self.bases[entry.id] = self._base(entry)
+        self._check_off()
         self.stage.end()
         tasks = [self._wired(entry) for entry in self.entries.by_id.values()]
         returns: AnyTask | None = tasks[-1] if tasks else None
@@ -98,7 +100,7 @@ class _Wiring:
         try:
             return build_workflow(self.config.name, tasks, self.model, returns)
         except DefinitionError as error:
-            raise _Located(self.stage.places, self.entries).error(error) from None
+            raise Located(self.stage.places, self.entries).error(error) from None
 
     @contextmanager
     def _noted(self, keys: Keys) -> Iterator[None]:
@@ -108,13 +110,29 @@ class _Wiring:
         except Mistake as mistake:
             self.stage.take(mistake)
         except (DefinitionError, ConfigurationError) as error:
-            self.stage.add(keys, str(error))
+            self.stage.add(keys, translated(str(error)))
+
+    def _check_off(self) -> None:
+        """What is switched off names a task that is there, so that it can be switched on."""
+        for key, config in self.config.tasks.items():
+            if config.enabled:
+                continue
+            keys: Keys = ("tasks", key)
+            try:
+                self._named(key, config, keys)
+            except Mistake as mistake:
+                if not lacks_library(mistake):  # which may be why it is switched off
+                    self.stage.take(mistake)
+
+    def _named(self, key: str, config: TaskConfig, keys: Keys) -> AnyTask:
+        """The task that an entry names."""
+        if config.task is None:
+            return self.names.task(key, keys)
+        return self.names.task(config.task, (*keys, "task"))
 
     def _base(self, entry: Entry) -> AnyTask:
         """The task under its id, with its policies and the inputs that the configuration leaves as they are."""
-        name = entry.config.task if entry.config.task is not None else entry.key
-        task = self.names.task(name, (*entry.keys, "task") if entry.config.task is not None else entry.keys)
-        task = _open(task, entry.config.inputs)
+        task = _open(self._named(entry.key, entry.config, entry.keys), entry.config.inputs)
         return task.named(entry.id).with_policy(**self._policies(entry.config, entry.keys))
 
     def _policies(self, config: TaskConfig, keys: Keys) -> dict[str, Any]:
@@ -139,6 +157,7 @@ class _Wiring:
             with self._noted(place):
                 _check_parameter(shape, entry.id, name, place)
                 given[name] = self._value(value, entry, place)
+                self._check_constants(task, name, value, place)
         with self._noted((*keys, "inputs")):
             if len(given) == len(config.inputs):
                 task = _bound(task, given, (*keys, "inputs"))
@@ -167,6 +186,13 @@ class _Wiring:
         if isinstance(value, list):
             return [self._value(item, entry, (*keys, k)) for k, item in enumerate(value)]
         return value
+
+    def _check_constants(self, task: AnyTask, name: str, value: Any, keys: Keys) -> None:
+        """Refuse constants that certainly do not fit: mostly references that were written wrongly."""
+        for parameter, item, place in inputs_of(task, name, value, keys):
+            wanted = task._definition.hints.params.get(parameter, Any)
+            for found in misfits(item, wanted, place, task.fn):
+                self.stage.add(found.keys, words(found, parameter, self.bases))
 
     def _meant(self, found: AnyReference, entry: Entry, keys: Keys) -> Any:
         match found:
@@ -202,8 +228,10 @@ class _Wiring:
     def _flag(self, flag: Any, entry: Entry, keys: Keys) -> Any:
         found = reference(flag, keys)
         if not isinstance(flag, bool) and not isinstance(found, Result | Ending | Input | Cell):
+            meant = intended(flag, self.bases)
+            cure = f"; write {meant}" if meant else ""
             raise Mistake(
-                keys, f"a flag is true, false, or a reference with from, outcome, inputs or matrix, not {flag!r}"
+                keys, f"a flag is true, false, or a reference with from, outcome, inputs or matrix, not {flag!r}{cure}"
             )
         return flag if found is None else self._meant(found, entry, keys)
 
@@ -230,7 +258,8 @@ class _Wiring:
             raise Mistake(keys, f"{id!r} is {len(made)} tasks ({some}); name one, or take all results: {{all: {id}}}")
         if id in self.entries.off:
             raise Mistake(keys, f"task {id!r} is switched off (enabled: false), but {why}; switch both off, or neither")
-        raise Mistake(keys, f"there is no task {id!r}; {suggestion(id, [*self.entries.by_id, *self.entries.families])}")
+        known = dict.fromkeys((*self.entries.by_id, *self.entries.families, *self.entries.off))
+        raise Mistake(keys, f"there is no task {id!r}; {suggestion(id, known)}")
 
     def _family(self, text: str, entry: Entry, keys: Keys) -> list[AnyTask]:
         id = entry.filled(text, keys)
@@ -296,30 +325,3 @@ def _has_item(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_has_item, value.values()))
     return isinstance(value, list) and any(map(_has_item, value))
-
-
-class _Located:
-    """Tells where in the configuration the tasks of a definition error are."""
-
-    def __init__(self, places: Places, entries: Entries) -> None:
-        self.places = places
-        self.entries = entries
-
-    def error(self, error: DefinitionError) -> DefinitionError:
-        """The same error, with the place before its words."""
-        if isinstance(error, DefinitionErrors):
-            return DefinitionErrors(error.message, [self.error(cast(DefinitionError, one)) for one in error.exceptions])
-        message = str(error)
-        return type(error)(f"{self.places.where(self._keys(message))}: {message}")
-
-    def _keys(self, message: str) -> Keys:
-        """The place of the parameter, or else of the first task, that a message names."""
-        reads = re.search(r"parameter '(?P<name>\w+)[^']*' of task '(?P<id>[^']+)'", message)
-        if reads is not None and reads["id"] in self.entries.by_id:
-            entry = self.entries.by_id[reads["id"]]
-            known = reads["name"] in entry.config.inputs
-            return (*entry.keys, "inputs", reads["name"]) if known else entry.keys
-        for id in re.findall(r"[\w.-]+", message):
-            if id in self.entries.by_id and re.search(rf"(?:'|: |-> ){re.escape(id)}(?:'| ->|;)", message):
-                return self.entries.by_id[id].keys
-        return ()

@@ -19,6 +19,11 @@ _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
+def brief(value: Any) -> str:
+    """A value as messages show it."""
+    return _SHORT.repr(value)
+
+
 def _path(text: str) -> str:
     _projection.parse(text)
     return text
@@ -247,10 +252,12 @@ def mistakes(error: ValidationError, kind: type[BaseModel], keys: Keys) -> list[
             found.append(Mistake(place[:-1], f"the key {loc[-1]!r} is missing"))
         elif problem["type"] in ("dict_type", "model_type", "list_type"):
             kind_of = "list" if problem["type"] == "list_type" else "mapping"
-            found.append(Mistake(place, f"give a {kind_of}, not {_SHORT.repr(problem['input'])}"))
+            found.append(Mistake(place, f"give a {kind_of}, not {brief(problem['input'])}"))
+        elif problem["type"] == "too_short":
+            found.append(Mistake(place, "there has to be one item at least"))
         else:
             cause = cast("dict[str, Any]", problem).get("ctx", {}).get("error")
-            reason = str(cause) if cause is not None else f"{problem['msg']}, not {_SHORT.repr(problem['input'])}"
+            reason = str(cause) if cause is not None else f"{problem['msg']}, not {brief(problem['input'])}"
             found.append(Mistake(place, reason[:1].lower() + reason[1:]))
     return found
 

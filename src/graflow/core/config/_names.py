@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import re
 import sys
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, TypeAlias, TypeGuard
 
@@ -131,8 +133,11 @@ class Names:
                 return known[name]
         if ":" in name:
             return self._imported(name, keys)
-        if self.registered:
-            cure = suggestion(name, self.registered)
+        there = [one for one, thing in self.registered.items() if _kind(thing) == what]
+        if what == "exception":
+            cure = _exception_cure(name, there)
+        elif there:
+            cure = suggestion(name, there)
         else:
             cure = "pass registry=..., or write module:name and allow the module, modules=[...]"
         raise Mistake(keys, f"no {what} is registered as {name!r}; {cure}")
@@ -184,3 +189,26 @@ class Names:
 
 def _is_exception(thing: object) -> TypeGuard[type[BaseException]]:
     return isinstance(thing, type) and issubclass(thing, BaseException)
+
+
+def _kind(thing: object) -> str:
+    """What a registered thing can be named as."""
+    if _is_exception(thing):
+        return "exception"
+    return "model" if isinstance(thing, type) and hasattr(thing, "model_fields") else "task"
+
+
+def _exception_cure(name: str, there: list[str]) -> str:
+    known = [*there, *(one for one, thing in vars(builtins).items() if _is_exception(thing) and thing.__name__ == one)]
+    if get_close_matches(name, known, n=1):
+        return suggestion(name, known)
+    return "write a builtin one, such as OSError, or module:name of an allowed module, or register it"
+
+
+def lacks_library(mistake: Mistake) -> bool:
+    """Is this about a module that is there, but cannot be imported without another one?"""
+    error = mistake.__cause__
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return False
+    named = re.search(r"^module '([^']+)'", mistake.reason)
+    return named is not None and not f"{named[1]}.".startswith(f"{error.name}.")

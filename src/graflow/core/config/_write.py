@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from typing import Any
 
@@ -13,6 +13,7 @@ from graflow.core._inputs import Template, plain
 from graflow.core.condition import Condition
 from graflow.core.config import _projection
 from graflow.core.config._document import MAX_DEPTH
+from graflow.core.config._fit import Misfit, inputs_of, misfits
 from graflow.core.config._keys import Keys, Mistake, Places, Stage
 from graflow.core.config._models import REFERENCES
 from graflow.core.config._names import Registry, importable, registered
@@ -109,6 +110,8 @@ class _Writer:
             if surplus:
                 written["*"] = [_value(value, (*keys, "*", k)) for k, value in enumerate(surplus)]
             written.update({name: _value(value, (*keys, name)) for name, value in named})
+        for found in [one for name, value in written.items() for one in _misfits(task, name, value)]:
+            _put(written, found.keys, {"literal": found.value})
         return written
 
     def _edges(self, task: AnyTask, base: AnyTask | None, keys: Keys) -> dict[str, Any]:
@@ -146,6 +149,18 @@ class _Writer:
 
     def _exception(self, kind: type[BaseException], keys: Keys) -> str:
         return kind.__name__ if kind.__module__ == "builtins" else self.name(kind, keys)[0]
+
+
+def _misfits(task: AnyTask, name: str, value: Any) -> Iterator[Misfit]:
+    """The constants of an input that only pass as literals."""
+    for parameter, item, keys in inputs_of(task, name, value, (name,)):
+        yield from misfits(item, task._definition.hints.params.get(parameter, Any), keys, task.fn)
+
+
+def _put(written: Any, keys: Keys, value: Any) -> None:
+    for key in keys[:-1]:
+        written = written[key]
+    written[keys[-1]] = value
 
 
 def _called(thing: Any) -> str:

@@ -61,7 +61,10 @@ def read_yaml(text: str, deepest: int) -> Yaml:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        raise Mistake((), f"this is no YAML: {error.problem or error.context}", line) from None
+        problem = error.problem or error.context or ""
+        if r"'\t'" in problem:
+            problem = "there is a tab; indent with spaces"
+        raise Mistake((), f"this is no YAML: {problem}", line) from None
     except yaml.YAMLError as error:
         raise Mistake((), f"this is no YAML: {str(error).splitlines()[0]}") from None
 
