@@ -306,9 +306,11 @@ def test_a_turn_that_is_not_returned_is_told_of(make: Any) -> None:
         assert LocalRunner("inline").run(built(Task("forgets", forgets))).value == 1
 
 
+@pytest.mark.parametrize("isolate", [False, True])
 @pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
-def test_a_turn_that_is_returned_is_not(executor: Any, recwarn: pytest.WarningsRecorder) -> None:
-    LocalRunner(executor, 1).run(built(Task("go", over_known)))
-    LocalRunner(executor, 1).run(built(Task("start", descend)(3)))
-    LocalRunner(executor, 1).run(built(Task("start", into_a_stop)))
+def test_a_turn_that_is_returned_is_not(executor: Any, isolate: bool, recwarn: pytest.WarningsRecorder) -> None:
+    runner = LocalRunner(executor, 1, isolate=isolate)
+    runner.run(built(Task("go", over_known)))
+    runner.run(built(Task("start", descend)(3)))
+    runner.run(built(Task("start", into_a_stop)))
     assert not [one for one in recwarn if isinstance(one.message, GraflowWarning)]

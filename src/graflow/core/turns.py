@@ -70,7 +70,7 @@ class Continuation(_Returned):
 
     def __reduce__(self) -> tuple[Any, ...]:
         self.is_taken = True
-        return Continuation, (self.task,)
+        return _copied, (Continuation, self.task)
 
     def __repr__(self) -> str:
         return f"<continue with {self.task!r}>"
@@ -91,10 +91,17 @@ class Stop(_Returned):
 
     def __reduce__(self) -> tuple[Any, ...]:
         self.is_taken = True
-        return Stop, (self.value,)
+        return _copied, (Stop, self.value)
 
     def __repr__(self) -> str:
         return f"<stop the run with {self.value!r}>"
+
+
+def _copied(kind: type[Continuation | Stop], what: Any) -> Continuation | Stop:
+    """A copy of a turn that somebody sees to already."""
+    turn = kind(what)
+    turn.is_taken = True
+    return turn
 
 
 class Columns(Turn):
